@@ -197,7 +197,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         links = files.ExportLinks(store)
         is_ready = _readiness_check(store, overflow)
         status = _StatusReader(config, is_ready, recorder, overflow)
-        tail = RequestTail(store, native_tail.render_event)
+        tail = RequestTail(store, native_tail.render_row)
         readers = Readers.over(
             store,
             ReceiptReader(prices, base_urls),
@@ -269,7 +269,7 @@ def _build_apis(
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, readers.requests),
-        ui_api(sign_ins, readers, feedback, quotas, status),
+        ui_api(sign_ins, readers, tail, feedback, quotas, status),
     ]
 
 

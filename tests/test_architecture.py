@@ -82,6 +82,7 @@ LIBRARIES = {
     },
     "prometheus_client": {"api"},
     "psycopg": {"store"},
+    "pygal": {"ui"},
     "pydantic": {"api", "client", "config", "web"},
     "pydantic_core": {"config", "web"},
     "pygments": {"ui"},
@@ -133,11 +134,10 @@ LISTS = {"gateway.store.sql_store"}
 
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
-    "audit", "compare", "datasets", "erasure", "errors", "exports", "feedback", "filters", "formats", "groups",
-    "imported", "keys", "overview",
-    "logs", "metrics", "models", "openai", "anthropic", "request", "requests", "response", "routes", "schemas",
-    "users", "store", "conversation",
-    "connection", "dialect", "feedback_form", "files", "maintenance", "storage", "network", "credentials",
+    "anthropic", "audit", "compare", "connection", "conversation", "credentials", "datasets", "dialect",
+    "erasure", "errors", "exports", "feedback", "feedback_form", "files", "filters", "formats", "groups",
+    "imported", "keys", "logs", "maintenance", "metrics", "models", "network", "openai", "overview", "request",
+    "requests", "response", "routes", "schemas", "search", "storage", "store", "tail", "users",
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Call(Generic[T]):
     path: str
     # Makes the result from the JSON of a successful reply; raises UnexpectedReply.
     read: Callable[[Any], T]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object | None = None
 
@@ -225,6 +225,38 @@ def find_requests(filters: RequestFilters, page_size: int, cursor: str | None) -
     if cursor is not None:
         query["cursor"] = cursor
     return Call(method="GET", path="/api/v1/requests", query=query, read=_read_page)
+
+
+def compare(
+    by: str,
+    arms: Sequence[str | float | bool] = (),
+    *,
+    source: str = "human",
+    **filters: Unpack[RequestFilters],
+) -> Call[models.Comparison]:
+    """Compare groups of requests: `compare("prompt_version", ["v1", "v2"], prompt="greet")`.
+
+    Args:
+        by: field that the arms differ in, such as `model` or `metadata.team`.
+        arms: two to eight values of it; none: the biggest.
+        source: whose feedback counts: `human`, `model`, `code` or `implicit`.
+    """
+    query = {**_query_params(filters), "by": by, "source": source}
+    texts = [_text_param(arm) for arm in arms]
+    return Call(
+        method="GET",
+        path="/api/v1/compare",
+        query={**query, "arm": texts} if texts else query,
+        read=lambda data: decode(models.Comparison, data),
+    )
+
+
+def overview(**filters: Unpack[RequestFilters]) -> Call[models.Overview]:
+    """Return numbers, series, tables and what needs attention, without `since` of the last seven days."""
+    query = _query_params(filters)
+    return Call(
+        method="GET", path="/api/v1/overview", query=query, read=lambda data: decode(models.Overview, data)
+    )
 
 
 def search(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import calls
 from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
-from gateway.client.models import LoggedRequest, SearchPage
+from gateway.client.models import Comparison, LoggedRequest, Overview, SearchPage
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -93,6 +93,21 @@ class GatewayClient:
             )
         except httpx.RequestError as error:
             return error
+
+    def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say: `compare("prompt_version", ["v1", "v2"])`."""
+        return self.send(calls.compare(by, arms, source=source, **filters))
+
+    def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return self.send(calls.overview(**filters))
 
     def search(
         self,
@@ -203,6 +218,21 @@ class AsyncGatewayClient:
             )
         except httpx.RequestError as error:
             return error
+
+    async def compare(
+        self,
+        by: str,
+        arms: Sequence[str | float | bool] = (),
+        *,
+        source: str = "human",
+        **filters: Unpack[RequestFilters],
+    ) -> Comparison:
+        """Compare groups of requests by what people say."""
+        return await self.send(calls.compare(by, arms, source=source, **filters))
+
+    async def overview(self, **filters: Unpack[RequestFilters]) -> Overview:
+        """Return the overview of a time, without `since` of the last seven days."""
+        return await self.send(calls.overview(**filters))
 
     async def search(
         self,

@@ -241,3 +241,160 @@ class RequestDetail(LoggedRequest):
     request: Message | None = None
     response: Message | None = None
     feedback: tuple[Feedback, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value with its 95 % confidence interval; the bounds are None for one person or entry."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Cost of the requests whose price is known."""
+
+    usd: float
+    nanousd: int
+    priced_requests: int
+    usd_per_request: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """Tokens of the requests where they are known; `cached` is part of `prompt`."""
+
+    prompt: int
+    completion: int
+    cached: int
+    counted_requests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Milliseconds from arrival to the end of the answer."""
+
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A group of requests in a comparison; `filters` list its requests."""
+
+    arm: str | float | bool | None
+    requests: int
+    errors: int
+    people: int
+    entries: int
+    cost: Cost
+    tokens: Tokens
+    filters: Mapping[str, str] | None = None
+    error_rate: Estimate | None = None
+    mean_score: Estimate | None = None
+    share_positive: Estimate | None = None
+    coverage: float | None = None
+    latency_ms: Latency | None = None
+    first_byte_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPair:
+    """The difference of the scores of two arms, the one with the higher score first."""
+
+    arm: str | float | bool | None
+    other: str | float | bool | None
+    difference: Estimate
+    p_value: float
+    is_different: bool
+    more_people_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Groups of requests side by side; `summary` says what can be claimed and what not."""
+
+    summary: str
+    method: str
+    arms: tuple[Arm, ...]
+    pairs: tuple[ArmPair, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unknown_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackMetrics:
+    """Feedback that counts for requests, entry by entry."""
+
+    count: int
+    total_weight: float
+    mean_score: Estimate | None = None
+    share_positive: Estimate | None = None
+    average_weighted_grade: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Usage of requests and the feedback on them."""
+
+    requests: int
+    errors: int
+    cost: Cost
+    tokens: Tokens
+    feedback: FeedbackMetrics
+    error_rate: float | None = None
+    coverage: float | None = None
+    latency_ms: Latency | None = None
+    first_byte_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsPoint(Metrics):
+    """The requests that started in one interval."""
+
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsGroup(Metrics):
+    """The requests of one model or prompt; `filters` list them."""
+
+    group: str | float | bool | None
+    filters: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionItem:
+    """Something that costs money or feedback unseen; `path` lists its rows with `filters`."""
+
+    kind: str
+    message: str
+    count: int
+    path: str
+    filters: Mapping[str, str]
+    share: float | None = None
+    tokens: int | None = None
+    cost_usd: float | None = None
+    since: datetime | None = None
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Metrics of a time and of the period of the same length before."""
+
+    starts_at: datetime
+    ends_at: datetime
+    interval_seconds: int
+    total: Metrics
+    before: Metrics
+    series: tuple[MetricsPoint, ...]
+    by_model: tuple[MetricsGroup, ...]
+    by_prompt: tuple[MetricsGroup, ...]
+    attention: tuple[AttentionItem, ...]
+    unknown_keys: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 
 from gateway.models.exchange import metadata_model
@@ -139,9 +139,9 @@ def _token_lines(usage: Usage) -> list[ReceiptLine]:
 
 
 def _round_to_sum(exact: Sequence[Decimal], total: int) -> list[int]:
-    """Round amounts so that they add up to their rounded sum: the largest remainders are rounded up."""
-    floors = [int(amount.to_integral_value(ROUND_FLOOR)) for amount in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda index: floors[index] - exact[index])
-    for index in by_remainder[: total - sum(floors)]:
-        floors[index] += 1
-    return floors
+    """Round amounts from 0 on so that they add up to a total; the largest remainders are rounded up."""
+    rounded = [int(amount.to_integral_value(ROUND_DOWN)) for amount in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda index: rounded[index] - exact[index])
+    for index in by_remainder[: total - sum(rounded)]:
+        rounded[index] += 1
+    return rounded

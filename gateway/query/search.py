@@ -45,6 +45,13 @@ _CLOCK_MARGIN_US = 3_600_000_000
 
 _OLDEST_FIRST = Sort("seq", descending=False)
 _TERM = re.compile(r'"([^"]+)"|(\S+)')
+
+# Endpoints whose streams have the text of an answer in these fields, piece by piece, unless they have several
+# choices.
+_TEXT_STREAMS = frozenset({"chat.completions", "completions", "messages"})
+_STREAMED_TEXT = re.compile(rb'"(?:content|text|refusal)" ?: ?"((?:[^"\\]|\\.)*)"')
+_OTHER_CHOICE = re.compile(rb'"choices" ?: ?\[ ?\{[^\n]*"index" ?: ?[1-9]')
+
 _CHARS_BEFORE, _CHARS_AFTER = 60, 140
 
 
@@ -157,7 +164,17 @@ class Words:
         # Other characters may be spelled as escapes, or be folded to letters of ASCII.
         if not body.isascii() or b"\\u" in body:
             return True
-        lowered = body.lower()
+        return self._plain_terms_are_in(body)
+
+    def may_be_in_stream(self, endpoint: str, body: bytes) -> bool:
+        """Tell the same of a stream, whose texts are spread over its events."""
+        is_known = endpoint in _TEXT_STREAMS and not _OTHER_CHOICE.search(body)
+        if not is_known or not body.isascii() or b"\\u" in body:
+            return True
+        return self._plain_terms_are_in(b"".join(_STREAMED_TEXT.findall(body)))
+
+    def _plain_terms_are_in(self, text: bytes) -> bool:
+        lowered = text.lower()
         return all(term.encode() in lowered for term in self.terms if term.isascii() and term.isalnum())
 
 
@@ -293,8 +310,8 @@ class _Walk:
 
     async def _step(self) -> bool:
         """Look at the next rows that match; tell whether there are no more."""
-        floor = max(self._position - self._window, 0)
-        within = (Comparison("seq", Op.LT, self._position), Comparison("seq", Op.GE, floor))
+        bottom = max(self._position - self._window, 0)
+        within = (Comparison("seq", Op.LT, self._position), Comparison("seq", Op.GE, bottom))
         where = AllOf((self._where, *within))
         found = await self._read(
             self._store.find_requests(where, NEWEST_FIRST, Page(_STEP_ROWS), self._tenant)
@@ -304,9 +321,9 @@ class _Walk:
                 return False
         if len(found) == _STEP_ROWS:
             return False
-        self._position = floor
+        self._position = bottom
         self._window = min(self._window * 4, _MAX_WINDOW)
-        return floor <= 1 or await self._is_before_time_range()
+        return bottom <= 1 or await self._is_before_time_range()
 
     async def _look_at(self, records: Sequence[RequestRecord]) -> bool:
         """Search some rows; tell whether the search may go on."""
@@ -408,8 +425,10 @@ def _scan(
 def _match_texts(record: RequestRecord, payload: Payload, words: Words) -> Iterator[TextMatch]:
     asked = decode(payload.request_body, payload.request_headers).data
     answered = decode(payload.response_body, payload.response_headers).data
-    # A stream's words are spread over its events.
-    if not words.may_be_in(asked) and not record.is_stream and not words.may_be_in(answered):
+    in_answer = (
+        words.may_be_in_stream(record.endpoint, answered) if record.is_stream else words.may_be_in(answered)
+    )
+    if not in_answer and not words.may_be_in(asked):
         return
     said = read_conversation(
         record.endpoint,

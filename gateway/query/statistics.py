@@ -157,7 +157,7 @@ def difference_of_means(one: Mapping[str, float], other: Mapping[str, float]) ->
 
 def _welch_freedom(first: _Spread, second: _Spread) -> int:
     parts = ((spread.variance**2 / (spread.people - 1)) for spread in (first, second))
-    return max(math.floor((first.variance + second.variance) ** 2 / math.fsum(parts)), 1)
+    return max(int((first.variance + second.variance) ** 2 / math.fsum(parts)), 1)
 
 
 def holm_adjusted(p_values: Sequence[float]) -> list[float]:

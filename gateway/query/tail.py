@@ -26,7 +26,7 @@ MAX_LISTENERS = 100
 PAGE_ROWS = 100
 MAX_PAGES = 10
 
-# Positions of the log that a listener may go back by; one that was away for longer is told so.
+# Positions of the log that a listener may go back by; one that was away for longer hears of it.
 MAX_BACKLOG = 10_000
 
 # Ticks that a listener may be behind by before it is ended.

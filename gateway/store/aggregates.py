@@ -24,7 +24,7 @@ REQUEST_FIELDS = (
 HIGH_CARDINALITY_FIELDS = ("user", "session")
 
 USAGE_FIELDS = (NO_FIELD, *REQUEST_FIELDS)
-LATENCY_FIELDS = (NO_FIELD, "provider", "any_model")
+LATENCY_FIELDS = (NO_FIELD, "provider", "any_model", "key_name", "prompt", "environment")
 FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, metrics.GRADE_FIELD)
 
 # Stands for all fields of a joined table: no rollup is split by one.

@@ -36,7 +36,7 @@ _SUMS = (
 _NAMED_SUMS = ", ".join(f"{sql} AS {name}" for sql, name in zip(_SUMS, _SUM_NAMES, strict=True))
 
 # A person without a name is the user who asked; without one, each request is a person of its own. A model or a
-# program is one author of very many entries, so these are told apart by who asked.
+# program is one author of very many entries, so these are separated by who asked.
 _OF_USER = 'coalesce(requests."user", requests.request_id)'
 _PERSONS = {
     source: f"coalesce(said.author, {_OF_USER})" if source in (Source.HUMAN, Source.IMPLICIT) else _OF_USER

@@ -41,7 +41,7 @@ def documentation_api(sign_ins: SignIns, openapi: OpenApi) -> Api:
 
 class _DocumentationPages:
     def __init__(self, sign_ins: SignIns, openapi: OpenApi) -> None:
-        self.pages = Pages(sign_ins)
+        self.pages = Pages(sign_ins, _shows_no_data)
         self._sign_ins = sign_ins
         self._openapi = openapi
         # By group, and by whether the gateway is open.
@@ -128,6 +128,7 @@ class _DocumentationPages:
             path=request.path,
             form_token=await self._sign_ins.form_token(cookie) if is_signed_in else "",
             is_open=reader is OPEN_ACCESS,
+            is_demo=False,
         )
         response = html_response(html)
         response.headers.update(headers)
@@ -140,3 +141,7 @@ class _DocumentationPages:
             return await self._sign_ins.find(cookie)
         except StoreUnavailable:
             return None
+
+
+async def _shows_no_data(_: str | None) -> bool:
+    return False

@@ -1,7 +1,7 @@
 """Renders pages: templates, security headers, compression, static files, forms, errors."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -99,13 +99,19 @@ def static_url(name: str) -> str:
     return f"/ui/static/{name}?v={_static_files()[name].version}"
 
 
-def static_response(name: str) -> web.Response | None:
-    """Return a static file; None where there is none of this name."""
+def static_response(name: str, version: str | None) -> web.Response | None:
+    """Return a static file; None where there is none of this name.
+
+    Args:
+        version: from the URL; modules import each other without one.
+    """
     file = _static_files().get(name)
     if file is None:
         return None
     headers = {
-        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable",
+        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable"
+        if version == file.version
+        else "no-cache",
         "X-Content-Type-Options": "nosniff",
         "ETag": f'"{file.version}"',
     }
@@ -117,10 +123,15 @@ def static_response(name: str) -> web.Response | None:
 
 
 class Pages:
-    """Renders templates for the person who reads them, and reads the forms that come back."""
+    """Renders templates for the person who reads them, and reads the forms that come back.
 
-    def __init__(self, sign_ins: SignIns) -> None:
+    Args:
+        has_demo_data: tells whether what a tenant sees is made up.
+    """
+
+    def __init__(self, sign_ins: SignIns, has_demo_data: Callable[[str | None], Awaitable[bool]]) -> None:
         self.sign_ins = sign_ins
+        self._has_demo_data = has_demo_data
 
     @cached_property
     def templates(self) -> Environment:
@@ -159,6 +170,7 @@ class Pages:
             path=request.path,
             form_token=form_token,
             is_open=principal is OPEN_ACCESS,
+            is_demo=await self._has_demo_data(principal.tenant),
             **values,
         )
         return html_response(html)

@@ -15,15 +15,21 @@ from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feed
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.query.filters import REQUEST_FILTERS
-from gateway.query.groups import TraceReader
-from gateway.query.requests import LoggedRequest, Message, RequestReader
-from gateway.ui.filters import CURSOR, PageQuery
+from gateway.query.readers import Readers
+from gateway.query.requests import LoggedRequest, Message
+from gateway.query.search import Words
+from gateway.query.tail import RequestTail
+from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
 from gateway.web.endpoint import Endpoint
+from gateway.web.event_stream import last_event_id, send_events
+from gateway.wire.curl import curl_command
 
 PAGE_ROWS = 50
 TABS = ("conversation", "timeline", "raw", "headers", "feedback")
+# A search says how far back it looked, and goes on from there.
+SEARCH_SECONDS = 0.6
 # More of a body is offered as a download only.
 MAX_SHOWN_BYTES = 256 * 1024
 
@@ -61,16 +67,19 @@ class RequestDetail:
 
 
 class RequestPages:
-    def __init__(self, pages: Pages, requests: RequestReader, traces: TraceReader) -> None:
+    def __init__(self, pages: Pages, readers: Readers, tail: RequestTail) -> None:
         self._pages = pages
-        self._requests = requests
-        self._traces = traces
+        self._readers = readers
+        self._tail = tail
 
     @Endpoint("GET", "/ui/requests", Role.READ, "The page of requests", failures=(400, 503, 504))
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        query = PageQuery.read(request, REQUEST_FILTERS)
+        query = PageQuery.read(request, REQUEST_FILTERS, own=("q", "live"))
+        if (text := query.params.get("q")) is not None:
+            return await self._search(request, principal, query, text)
         cursor = _read_cursor(query)
-        found = await self._requests.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
+        is_live = cursor is None and query.until is None and query.params.get("live") == "on"
+        found = await self._readers.requests.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
         return await self._pages.render(
             request,
             principal,
@@ -84,8 +93,29 @@ class RequestPages:
                 "cursor": cursor,
                 "next_cursor": found.next_cursor,
                 "base_url": base_url(request),
+                "is_live": is_live,
             },
         )
+
+    async def _search(
+        self, request: web.Request, principal: Principal, query: PageQuery, text: str
+    ) -> web.Response:
+        cursor = _read_cursor(query)
+        ids = () if cursor is not None else await self._readers.search.find_ids(text, principal.tenant)
+        found = await self._readers.search.find_words(
+            Words.parse(text), query.where(), PAGE_ROWS, cursor, principal.tenant, SEARCH_SECONDS
+        )
+        values = {"query": query, "text": text, "ids": ids, "found": found, "cursor": cursor}
+        return await self._pages.render(request, principal, "search.html", values)
+
+    @Endpoint("GET", "/ui/requests/tail", Role.READ, "New requests, for the page", failures=(400, 503))
+    async def _follow(self, request: web.Request, principal: Principal) -> web.StreamResponse:
+        query = PageQuery.read(request, REQUEST_FILTERS, own=("live",), since=ALL_TIME)
+        # New requests meet any time from which the page lists them.
+        where = REQUEST_FILTERS.to_filter(query.filters.items())
+        listening = self._tail.listen(where, principal.tenant, last_event_id(request, None))
+        keys = self._pages.sign_ins.keys
+        return await send_events(request, listening, lambda: keys.is_valid(principal, Role.READ))
 
     @Endpoint("GET", "/ui/requests/{request_id:.+}", Role.READ, "The page of a request", failures=(404, 409))
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
@@ -93,10 +123,12 @@ class RequestPages:
         if tab not in TABS:
             raise BadInput(f"must be one of {', '.join(TABS)}.", field="tab")
         trace_id = request.query.get("trace_id")
-        logged = await self._requests.show(request.match_info["request_id"], principal.tenant, trace_id)
+        logged = await self._readers.requests.show(
+            request.match_info["request_id"], principal.tenant, trace_id
+        )
         bars: list[Bar] = []
         if tab == "timeline":
-            trace = await self._traces.show(logged.record.trace_id, principal.tenant)
+            trace = await self._readers.traces.show(logged.record.trace_id, principal.tenant)
             bars = list(_timeline(trace.requests))
         return await self._pages.render(
             request,
@@ -107,6 +139,8 @@ class RequestPages:
                 "tabs": TABS,
                 "bars": bars,
                 "detail": await read_detail(logged),
+                "receipt": self._readers.receipts.read(logged.record),
+                "curl": _curl(request, logged),
                 "body_view": body_view,
                 "headers_of": headers_of,
             },
@@ -114,7 +148,7 @@ class RequestPages:
 
     @Endpoint("GET", "/ui/traces/{trace_id:.+}", Role.READ, "The page of a trace", failures=(404, 413))
     async def _show_trace(self, request: web.Request, principal: Principal) -> web.Response:
-        trace = await self._traces.show(request.match_info["trace_id"], principal.tenant)
+        trace = await self._readers.traces.show(request.match_info["trace_id"], principal.tenant)
         return await self._pages.render(
             request,
             principal,
@@ -130,6 +164,14 @@ class RequestPages:
 async def read_detail(logged: LoggedRequest) -> RequestDetail:
     """Return a request with its conversation."""
     return RequestDetail(logged, await asyncio.to_thread(_conversation, logged))
+
+
+def _curl(request: web.Request, logged: LoggedRequest) -> str | None:
+    asked = logged.request
+    if asked is None or asked.is_truncated:
+        return None
+    url = base_url(request) + logged.record.path
+    return curl_command(logged.record.method, url, asked.headers, asked.body)
 
 
 def base_url(request: web.Request) -> str:

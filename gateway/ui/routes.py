@@ -6,6 +6,7 @@ from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
 from gateway.query.readers import Readers
+from gateway.query.tail import RequestTail
 from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
 from gateway.ui.overview import OverviewPages
@@ -20,6 +21,7 @@ from gateway.web.endpoint import Api, endpoints_of
 def ui_api(
     sign_ins: SignIns,
     readers: Readers,
+    tail: RequestTail,
     feedback: FeedbackService,
     quotas: Quotas,
     status: Callable[[], Awaitable[GatewayStatus]],
@@ -29,7 +31,7 @@ def ui_api(
     Args:
         status: returns what the settings show of the running gateway.
     """
-    pages = Pages(sign_ins)
+    pages = Pages(sign_ins, readers.requests.has_demo_data)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
@@ -37,7 +39,7 @@ def ui_api(
         OverviewPages(pages, readers.overview),
         SessionPages(pages, readers.sessions, readers.conversations),
         UserPages(pages, readers.users, readers.feedback, readers.eraser),
-        RequestPages(pages, readers.requests, readers.traces),
+        RequestPages(pages, readers, tail),
         SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )
     return Api(

@@ -40,9 +40,11 @@ class SignInPages:
 
     @Endpoint("GET", "/ui/static/{name}", None, "A file of the pages", failures=(404,))
     async def _static(self, request: web.Request, _: Principal) -> web.Response:
-        response = static_response(request.match_info["name"])
+        response = static_response(request.match_info["name"], request.query.get("v"))
         if response is None:
             raise NotFound("the pages have no such file.")
+        if request.headers.get("If-None-Match") == response.headers["ETag"]:
+            raise web.HTTPNotModified(headers={"ETag": response.headers["ETag"]})
         return response
 
     @Endpoint("GET", "/ui/sign-in", None, "The page to sign in")

@@ -165,3 +165,27 @@ def test_the_key_decides_what_may_be_done(tmp_path: Path) -> None:
             assert voter.feedback.create(trace_id="t", value=1).feedback_id
             with pytest.raises(Forbidden, match="read"):
                 voter.traces.get("t")
+
+
+def test_groups_of_requests_are_compared(gateway: RunningGateway, client: GatewayClient) -> None:
+    for name, score in (("one", 1.0), ("two", -1.0)):
+        ask(gateway.url, name)
+        client.feedback.give(name, score=score, author=f"author of {name}")
+
+    found = client.compare("provider", since=datetime.now(UTC) - timedelta(hours=1))
+
+    (arm,) = found.arms
+    # Other tests use this gateway too.
+    assert (arm.people >= 2, arm.mean_score is not None, found.pairs) == (True, True, ())
+    assert found.summary.endswith("there is nothing to compare.")
+    assert len(client.compare("status", [200, 500]).arms) == 2
+    with pytest.raises(InvalidRequest, match="colour"):
+        client.compare("colour")
+
+
+def test_an_overview_has_numbers_and_a_series(gateway: RunningGateway, client: GatewayClient) -> None:
+    ask(gateway.url, "seen")
+    found = client.overview()
+    assert found.total.requests >= 1
+    assert sum(point.requests for point in found.series) == found.total.requests
+    assert found.interval_seconds == 6 * 3600

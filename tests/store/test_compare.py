@@ -8,7 +8,7 @@ from dataclasses import astuple, replace
 
 import pytest
 
-from gateway.models.feedback import Feedback, Source
+from gateway.models.feedback import Feedback, Kind, Source
 from gateway.models.filters import NO_FILTER, Comparison, Filter, Op, Page, Scalar, Sort
 from gateway.models.metrics import DAY_US, END_OF_TIME_US, MetricsQuery, PersonSums
 from gateway.models.request import RequestRecord
@@ -109,7 +109,9 @@ async def test_the_latest_rating_of_a_person_on_a_request_counts_once(store: Sto
         for name, subject, author, score, when in given
     ]
     of_model = replace(entries[0], feedback_id="of a model", source=Source.MODEL, author="judge")
-    metric = replace(entries[1], feedback_id="of a metric", kind="score", metric="tone", updated_at_us=at + 9)
+    metric = replace(
+        entries[1], feedback_id="of a metric", kind=Kind.SCORE, metric="tone", updated_at_us=at + 9
+    )
     await store.put_feedback([*entries, of_model, metric])
     spec = MetricsQuery(0, END_OF_TIME_US, group_by="provider")
     [people] = (await store.people(spec, Source.HUMAN)).values()

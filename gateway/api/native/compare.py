@@ -29,7 +29,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.query import compare as query
 from gateway.web.endpoint import Endpoint, Schema
-from gateway.web.query_params import parsed_by
+from gateway.web.query_params import one_of, parsed_by
 
 
 def _parse_arms(texts: object) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class CompareParams(TimeRangeParams):
         description=f"A value of it; give it {query.MIN_ARMS} to {query.MAX_ARMS} times. Without any, the"
         f" {query.BIGGEST_ARMS} values with most requests are compared.",
     )
-    source: Source = Field(Source.HUMAN, description="Whose feedback counts.")
+    source: Annotated[str, one_of(Source)] = Field(Source.HUMAN, description="Whose feedback counts.")
 
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> Self:
@@ -181,7 +181,7 @@ class CompareEndpoints:
         """Of the requests that match all filters, by the values of a field: usage, what people say, and whether
         they like one more than another."""
         asked = replace(params.metrics_query(principal.tenant), group_by=params.by)
-        found = await self._compare.compare(asked, params.values(), params.source)
+        found = await self._compare.compare(asked, params.values(), Source(params.source))
         reply = CompareReply(
             summary=found.summary,
             warnings=list(found.warnings),

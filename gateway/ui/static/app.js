@@ -1,23 +1,6 @@
-// Times in the reader's zone, keys, copy buttons, and details that open beside the list without a new page.
+// Keys, copy buttons, and details that open beside the list without a new page.
 
-const DAY = 86_400_000;
-const shortTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const longTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-
-function age(milliseconds) {
-  if (milliseconds < 60_000) return "just now";
-  if (milliseconds < 3_600_000) return `${Math.floor(milliseconds / 60_000)} min ago`;
-  return `${Math.floor(milliseconds / 3_600_000)} h ago`;
-}
-
-export function showLocalTimes(root) {
-  for (const element of root.querySelectorAll("time[datetime]:not([data-utc])")) {
-    const at = new Date(element.dateTime);
-    const since = Date.now() - at;
-    const format = at.getFullYear() === new Date().getFullYear() ? shortTime : longTime;
-    element.textContent = since >= 0 && since < DAY ? age(since) : format.format(at);
-  }
-}
+import { showLocalTimes } from "./format.js";
 
 function isTyping(target) {
   return target.closest("input, textarea, select, [contenteditable]") !== null;

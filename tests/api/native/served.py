@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.api.native.routes import native_api
-from gateway.api.native.tail import render_event
+from gateway.api.native.tail import render_row
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.feedback.payloads import signed_scale, thumb_scale
@@ -30,7 +30,7 @@ def face_over(
     return native_api(
         Readers.over(store, receipts, 30.0, lambda: False),
         feedback or FeedbackService(store),
-        tail or RequestTail(store, render_event),
+        tail or RequestTail(store, render_row),
         keys or ApiKeys({}, store),
         Quotas(store),
         lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,

@@ -124,7 +124,7 @@ async def test_a_request_can_be_repeated_by_a_command(
     assert (refused.status_code, refused.json()["error"]["field"]) == (404, "request_id")
 
 
-def texts(messages: list[Any]) -> list[str]:
+def texts(messages: list[Any]) -> list[Any]:
     return [part.get("content") or part["name"] for message in messages for part in message["parts"]]
 
 
@@ -184,7 +184,8 @@ async def test_a_session_is_one_conversation_without_repeats(client: httpx.Async
         (f"r{n}", f"t{n}") for n in range(7)
     ]
     assert whole["next_cursor"] is None
-    paged, cursor = [], ""
+    paged: list[Any] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = await ask(client, f"sessions/s%2F1/conversation?limit=2{cursor and f'&cursor={cursor}'}")
         paged += page["data"]

@@ -98,7 +98,7 @@ def test_metadata_that_no_column_can_hold_as_a_number_is_text(text: str) -> None
         ("outcome", "fine", "client_closed"),
         ("client_retry", "once", "whole number"),
         ("model", "", "no value"),
-        ("colour", "red", "request_id, trace_id, provider"),
+        ("colour", "red", "request_id, trace_id, key_name, provider"),
         ("metadata.", "x", "metadata.KEY"),
     ],
 )
@@ -118,7 +118,7 @@ def test_each_documented_parameter_is_taken() -> None:
     samples = {
         "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1",
         "judged": "true", "has_feedback": "true", "min_score": "0", "max_score": "0.5", "rating": "bad",
-        "format": "csv", "client_retry": "0",
+        "format": "csv", "client_retry": "0", "attempt": "0", "is_stream": "true", "has_usage": "false",
     }  # fmt: skip
     for parameter in RequestListParams.parameters():
         search((parameter.name, samples.get(parameter.name, "x")))

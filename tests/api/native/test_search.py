@@ -156,7 +156,9 @@ async def test_the_cursor_goes_on_where_the_time_ended(
     store: Store, make_exchange: MakeExchange, client: httpx.AsyncClient
 ) -> None:
     await store.append([make_exchange(f"r{n}", **bodies(f"number {n}", "found")) for n in range(40)])
-    seen, cursor, rounds = [], {}, 0
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    rounds = 0
     while True:
         reply = await ask(client, q="found", limit=100, time_limit_ms=1, **cursor)
         seen += names(reply)
@@ -242,3 +244,18 @@ def test_words_are_cut_around_their_first_match() -> None:
         Words.parse(" ".join(map(str, range(21))))
     assert Words.parse("kiss").may_be_in(b'{"text": "Ki\\u017fs"}')
     assert not Words.parse("kiss").may_be_in(b'{"text": "kick"}')
+
+
+def test_what_a_stream_cannot_contain_is_not_read() -> None:
+    pieces = stream("ki", "ss Me", ' "and\\n', "leave")["response_body"]
+    for words, may in (("kissme", False), ("ME kiss leave", True), ("meleave", False), ("content", False)):
+        assert Words.parse(words).may_be_in_stream("chat.completions", pieces) is may
+    # Of other streams, and of several choices, nothing is known.
+    assert Words.parse("x").may_be_in_stream("responses", pieces)
+    two = b'data: {"choices":[{"delta":{"content":"ki"},"index":0}]}\n\n'
+    assert not Words.parse("x").may_be_in_stream("chat.completions", two)
+    assert Words.parse("x").may_be_in_stream("chat.completions", two + two.replace(b":0", b":1"))
+    events = (
+        b'event: content_block_delta\ndata: {"index":1,"delta":{"type":"text_delta","text":"ab"}}\n\n' * 2
+    )
+    assert Words.parse("abab").may_be_in_stream("messages", events)

@@ -50,9 +50,13 @@ async def test_a_user_has_the_figures_of_their_requests(client: httpx.AsyncClien
         "tokens": {"prompt": 5, "completion": 1, "cached": 0, "counted_requests": 1},
         "latency_ms": {"mean": 4, "p50": 4, "p90": 4, "p95": 4, "p99": 4},
         "first_byte_ms": None,
+        "first_seen_at": "1970-01-01T00:00:03.000000Z",
+        "models": [{"model": "m", "requests": 1, "cost_usd": 0.005}],
+        "sessions": [],
     }
     assert (feedback["count"], feedback["mean_score"]["value"]) == (1, 1)
-    assert (await client.get("/api/v1/users")).json()["data"][0] == {**row, "feedback": feedback}
+    [listed, *_] = (await client.get("/api/v1/users")).json()["data"]
+    assert listed == {name: {**row, "feedback": feedback}[name] for name in listed}
     assert (await client.get("/api/v1/users/bob")).json()["feedback_given"] == 1
 
 
@@ -132,5 +136,7 @@ async def test_a_tenant_sees_what_users_did_with_it_alone(
     await store.put_feedback([make_feedback("t", author="ann", tenant="b")])
     [mine] = (await client.get("/api/v1/users", headers=key("reader-a"))).json()["data"]
     assert (mine["requests"], mine["feedback_given"]) == (1, 0)
-    assert (await client.get("/api/v1/users/ann", headers=key("reader-a"))).json() == mine
+    shown = (await client.get("/api/v1/users/ann", headers=key("reader-a"))).json()
+    assert {name: shown[name] for name in mine} == mine
+    assert [each["requests"] for each in shown["models"]] == [1]
     assert (await client.get("/api/v1/users/ann")).json()["requests"] == 3

@@ -8,3 +8,6 @@ CREATE TABLE people_rollups (
     people TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX people_rollups_place ON people_rollups (span_us, field, starts_at_us);
+
+-- Durations by prompt, environment and key are summed up from now on.
+DELETE FROM rollup_seals WHERE kind = 'latencies';
