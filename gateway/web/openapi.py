@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, Literal
 
+import orjson
 from pydantic import TypeAdapter
 
 from gateway.web.endpoint import ANY_ROLE, EXAMPLE_IDS, Api, Endpoint
@@ -195,11 +197,21 @@ def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
     if endpoint.reply:
         others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
-        success["content"] = {**schemas.content(endpoint.reply, "serialization"), **others}
+        example = _example_replies().get(_operation_id(endpoint))
+        success["content"] = {**schemas.content(endpoint.reply, "serialization", example), **others}
     of_key = (401, 403) if endpoint.role else ()
     of_body = (408, 413, 503) if endpoint.body is not None else ()
     failures = sorted({*endpoint.failures, *of_key, *of_body})
     return {"200": success, **{str(status): _error_response(api, status, schemas) for status in failures}}
+
+
+@cache
+def _example_replies() -> Mapping[str, object]:
+    """Return what a gateway answered to the examples, by operation: recorded and checked by tests."""
+    replies: Mapping[str, object] = orjson.loads(
+        files("gateway.web").joinpath("example_replies.json").read_bytes()
+    )
+    return replies
 
 
 def _error_response(api: Api, status: int, schemas: _Schemas) -> Json:

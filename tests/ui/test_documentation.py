@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -9,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from gateway.ui.api_reference import breakable, prose_to_html
-from tests.demo_gateway import CONFIG, GATEWAY_KEY
 from tests.gateway_process import RunningGateway
+
+from .documented_examples import CONFIG, KEY, NOT_SENT, REPLIES, Examples
 
 MAX_COMPRESSED_BYTES = 60_000
 
@@ -110,7 +113,7 @@ def test_the_bar_shows_who_is_signed_in(gateway: RunningGateway, client: httpx.C
     assert "/ui/requests" not in stranger
     with httpx.Client(base_url=gateway.url, trust_env=False) as reader:
         form = token_of(reader.get("/ui/sign-in").text)
-        fields = {"key": GATEWAY_KEY, "form_token": form, "next": "/docs/keys"}
+        fields = {"key": KEY, "form_token": form, "next": "/docs/keys"}
         assert reader.post("/ui/sign-in", data=fields).headers["location"] == "/docs/keys"
         page = reader.get("/docs/keys").text
         assert "/ui/requests" in bar_of(page)
@@ -125,6 +128,46 @@ def bar_of(page: str) -> str:
 def token_of(page: str) -> str:
     found: Any = re.search(r'name="form_token" value="([^"]+)"', page)
     return str(found[1])
+
+
+def test_each_example_is_answered_as_the_documentation_shows(gateway: RunningGateway) -> None:
+    examples = Examples(gateway.url)
+    examples.fill()
+    recorded = json.loads(REPLIES.read_text())
+    sent = set()
+    for answer in examples.send_all():
+        assert answer.response.status_code == httpx.codes.OK, (answer.id, answer.response.text)
+        sent.add(answer.id)
+        if answer.json is None:
+            continue
+        shown = answer.content["application/json"]["example"]
+        assert shown == recorded.pop(answer.id), answer.id
+        schema = {
+            **answer.content["application/json"]["schema"],
+            "components": examples.document["components"],
+        }
+        for reply in (answer.json, shown):
+            assert not [error.message for error in Draft202012Validator(schema).iter_errors(reply)], answer.id
+        assert names_of(shown) == names_of(answer.json), (
+            f"{answer.id}: run python -m tests.ui.documented_examples"
+        )
+    examples.close()
+    documented = {
+        operation["operationId"]: operation
+        for operations in examples.document["paths"].values()
+        for operation in operations.values()
+    }
+    assert (sent | NOT_SENT, recorded) == (set(documented), {})
+    for name, operation in documented.items():
+        content = operation.get("requestBody", {}).get("content", {})
+        assert "example" in content.get("application/json", {"example": None}), name
+
+
+def names_of(reply: Any) -> set[str]:
+    """The names of a reply's own fields, of those of its first item where it is a list."""
+    if isinstance(reply, list):
+        return names_of(reply[0]) if reply else set()
+    return set(reply) if isinstance(reply, dict) else set()
 
 
 def test_prose_is_escaped_and_code_is_marked() -> None:

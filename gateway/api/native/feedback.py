@@ -25,7 +25,7 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import EXAMPLE_IDS, Endpoint, Example, Schema
 from gateway.web.query_params import Boolean, QueryParams
 
 ENTRY_PATH = "/api/v1/feedback/{feedback_id}"
@@ -286,6 +286,9 @@ class FeedbackEndpoints:
         reply=GivenReply,
         failures=(400, 409, 429),
         accepts_feedback_token=True,
+        example=Example(
+            body={"id": EXAMPLE_IDS["trace_id"], "thumb": "down", "comment": "The steps are of the old app."}
+        ),
     )
     async def _give(self, request: web.Request, principal: Principal) -> web.Response:
         """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
@@ -306,6 +309,7 @@ class FeedbackEndpoints:
         reply=FeedbackListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
+        example=Example(query={"from": "7d", "rating": "bad", "limit": "2"}),
     )
     async def _list(
         self, request: web.Request, principal: Principal, params: FeedbackListParams
@@ -370,6 +374,7 @@ class FeedbackEndpoints:
         "Erase an author's feedback",
         audited_target=responses.target_without_person,
         failures=(400, 503),
+        example=Example(query={"author": EXAMPLE_IDS["user"], "dry_run": "true"}),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: AuthorErasureParams
