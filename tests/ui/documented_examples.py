@@ -114,7 +114,7 @@ class Examples:
         )
 
     def _ask(self, version: str, user: str, request_id: str, trace_id: str) -> None:
-        metadata = {"_user": user, "_prompt": f"support@{version}", "team": "support"}
+        metadata = {"_user": user, "_prompt": "support", "_prompt_version": version, "team": "support"}
         question = {"role": "user", "content": "How do I cancel my subscription?"}
         reply = self._client.post(
             "/v1/chat/completions",

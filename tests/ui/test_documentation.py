@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
 
 from gateway.ui.api_reference import breakable, prose_to_html
 from tests.gateway_process import RunningGateway
@@ -100,6 +102,20 @@ def test_a_search_finds_operations_by_words_of_their_texts(client: httpx.Client)
     assert 'href="/docs/users#delete_api_v1_users_user"' in page.partition('class="results"')[2]
     nothing = client.get("/docs", params={"q": "no-such-<b>"}).text
     assert "0 operations with “no-such-&lt;b&gt;”" in nothing
+
+
+def test_the_list_beside_follows_what_is_typed_and_nothing_is_wider_than_a_phone(
+    browser: WebDriver, gateway: RunningGateway, pages: dict[str, str]
+) -> None:
+    browser.get(f"{gateway.url}/docs/keys")
+    browser.find_element(By.ID, "find-operation").send_keys("ERASE user")
+    links = browser.find_elements(By.CSS_SELECTOR, ".side [data-operation]")
+    shown = [link.get_attribute("href") for link in links if link.is_displayed()]
+    assert shown == [f"{gateway.url}/docs/users#delete_api_v1_users_user"]
+    browser.set_window_size(500, 800)
+    for path in pages:
+        browser.get(gateway.url + path)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), path
 
 
 def test_a_page_that_is_not_there_says_which_are(client: httpx.Client) -> None:
