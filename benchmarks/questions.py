@@ -85,6 +85,12 @@ def _questions(client: httpx.Client, month: Month) -> dict[str, Ask]:
         "figures by a key of the metadata": lambda c, n: c.get(
             "/api/v1/aggregates", params={"group_by": "metadata.team"}
         ),
+        "the same within 0.8 s": lambda c, n: c.get(
+            "/api/v1/aggregates", params={"group_by": "metadata.team", "within": "0.8"}
+        ),
+        "figures by a key of the metadata and model": lambda c, n: c.get(
+            "/api/v1/aggregates", params={"group_by": "metadata.team,model", "within": "0.8"}
+        ),
         "newest 50 requests": lambda c, n: c.get("/api/v1/requests"),
         "a user's newest 50 requests": lambda c, n: c.get("/api/v1/requests", params={"user": f"user-{n}"}),
         **{path: _graph(path, month) for path in _analytics(client)},

@@ -38,15 +38,18 @@ from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.recording.recorder import Overflow, Recorder, WorkerSlotRenewal
 from gateway.recording.retention import RetentionJob
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.routes import Dispatcher, Handler
 from gateway.runtime import Runtime
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
 from gateway.ui.documentation import documentation_api
-from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.feedback_form import FormPages, feedback_form_api
 from gateway.ui.routes import ui_api
 from gateway.ui.settings import GatewayStatus, ProviderStatus
+from gateway.ui.widget import widget_api
 from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
@@ -204,10 +207,13 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             storage.question_timeout,
             lambda: has_journaled_rows(url, local_dir),
         )
+        form_pages = FormPages(config.feedback.tokens.app_name)
         openapi = OpenApi(lambda: [api for api in apis if api.is_documented], __version__)
         sign_ins = SignIns(keys, store)
         apis = [
-            *_build_apis(config, store, readers, tail, feedback, sign_ins, quotas, tokens, status),
+            *_build_apis(
+                config, store, readers, tail, feedback, sign_ins, quotas, tokens, status, form_pages
+            ),
             logs.portkey_logs_api(
                 log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
             ),
@@ -229,6 +235,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             rate_limiter.feedback_per_minute = new.config.feedback.tokens.rate_limit
             limits.body_timeout_seconds = new.config.server.read_timeout
             status.config = new.config
+            form_pages.app_name = new.config.feedback.tokens.app_name
             retention_job.days = new.config.storage.retention_days
 
         gateway = Gateway(first, use, keys, metrics, proxy, retention_job, apis, middleware, tail)
@@ -259,17 +266,30 @@ def _build_apis(
     quotas: Quotas,
     tokens: FeedbackTokens,
     status: Callable[[], Awaitable[GatewayStatus]],
+    form_pages: FormPages,
 ) -> list[Api]:
     max_body_bytes = config.server.max_feedback_bytes
+    queue, agreement = ReviewQueue(store), AgreementReader(store)
     # The native API first, since the first one answers unknown paths.
     return [
-        native_api(readers, feedback, tail, sign_ins.keys, quotas, feedback.scale_of, max_body_bytes),
+        native_api(
+            readers,
+            feedback,
+            tail,
+            sign_ins.keys,
+            quotas,
+            feedback.scale_of,
+            max_body_bytes,
+            queue,
+            agreement,
+        ),
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
         analytics.portkey_analytics_api(readers.metrics),
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
-        feedback_form_api(feedback, tokens, readers.requests),
-        ui_api(sign_ins, readers, tail, feedback, quotas, status),
+        feedback_form_api(feedback, tokens, readers.requests, form_pages),
+        widget_api(),
+        ui_api(sign_ins, readers, queue, agreement, tail, feedback, quotas, status),
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 #     │   ├── HeadTooLarge       431
 #     │   └── Unprocessable      422  well formed, but a value is not possible
 #     ├── Unauthorized           401  no key, or an unknown one
+#     │   └── TokenExpired       401
 #     ├── Forbidden              403  the key lacks a role
 #     ├── NotFound               404  not there, or not visible to the key
 #     ├── MethodNotAllowed       405
@@ -66,6 +67,14 @@ class Unprocessable(BadInput, status=422, code="unprocessable"): ...
 
 
 class Unauthorized(GatewayError, status=401, code="unauthorized"): ...
+
+
+class TokenExpired(Unauthorized):
+    """A feedback token that was valid until `expired_at`, in seconds since the epoch."""
+
+    def __init__(self, message: str, expired_at: int) -> None:
+        super().__init__(message)
+        self.expired_at = expired_at
 
 
 class Forbidden(GatewayError, status=403, code="forbidden"): ...

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
 MODELS = {"models", "errors", "periodic"}
-RULES = {"auth", "datasets", "feedback", "query", "recording", "routing"}
+RULES = {"auth", "datasets", "feedback", "query", "recording", "reviews", "routing"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -34,13 +34,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "feedback": MODELS | {"store"},
     "query": MODELS | {"store", "wire"},
     "datasets": MODELS | {"query", "store"},
+    "reviews": MODELS | {"query", "store"},
     "recording": MODELS | {"store", "wire"},
     "routing": MODELS | {"upstream", "wire"},
     "telemetry": MODELS | {"store", "wire"},
     "web": MODELS | {"auth", "wire"},
     "proxy": MODELS | {"auth", "recording", "routing", "upstream", "web", "wire"},
     "api": MODELS | RULES - {"routing"} | {"web", "wire"},
-    "ui": MODELS | {"auth", "feedback", "query", "web", "wire"},
+    "ui": MODELS | {"auth", "feedback", "query", "reviews", "web", "wire"},
     "routes": MODELS | {"web"},
     "runtime": MODELS | RULES | {"config", "proxy", "store", "telemetry", "upstream", "wire"},
     "app": MODELS
@@ -137,7 +138,7 @@ SHARED_NAMES = {
     "anthropic", "audit", "compare", "connection", "conversation", "credentials", "datasets", "dialect",
     "erasure", "errors", "exports", "feedback", "feedback_form", "files", "filters", "formats", "groups",
     "imported", "keys", "logs", "maintenance", "metrics", "models", "network", "openai", "overview", "request",
-    "requests", "response", "routes", "schemas", "search", "storage", "store", "tail", "users",
+    "requests", "response", "reviews", "routes", "schemas", "search", "storage", "store", "tail", "users",
 }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ OWN_PATHS = [
     "/metrics",
     "/openapi.json",
     "/docs",
+    "/widget.js",
 ]
 """Every path that is reserved, or one below it."""
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from gateway.errors import Unauthorized
+from gateway.errors import TokenExpired, Unauthorized
 from gateway.models.principal import FeedbackScope, Principal, Role
 
 # Every token of this format begins so.
@@ -51,7 +51,7 @@ class FeedbackTokens:
         expires_at, trace_id, request_id, tenant, key_name = orjson.loads(_decode(signed.rpartition(b".")[2]))
         if expires_at <= time.time():
             at = datetime.fromtimestamp(expires_at, UTC)
-            raise Unauthorized(f"the feedback token expired on {at.day} {at:%B %Y at %H:%M} UTC.")
+            raise TokenExpired(f"the feedback token expired on {at.day} {at:%B %Y at %H:%M} UTC.", expires_at)
         return Principal(key_name, _NO_ROLES, tenant, FeedbackScope(trace_id, request_id))
 
 

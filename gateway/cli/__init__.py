@@ -68,6 +68,7 @@ INTERRUPTED = 130
         "doctor": ("gateway.cli.doctor", "Find problems of a deployment, with their fixes."),
         "keys": ("gateway.cli.keys", "Create, list and revoke gateway keys."),
         "feedback": ("gateway.cli.feedback", "Add, list and rescale feedback."),
+        "reviews": ("gateway.cli.reviews", "List reviews, and compare scores."),
         "import": ("gateway.cli.imports", "Import the logs of another gateway."),
         "logs": ("gateway.cli.logs", "Show logged requests."),
         "audit": ("gateway.cli.audit", "Show the audit log."),

@@ -10,7 +10,8 @@ from typing import TypeVar
 import orjson
 
 from gateway.api.helicone import feedback as helicone
-from gateway.api.native import feedback as native
+from gateway.api.native.feedback import DIALECT
+from gateway.api.native.feedback_input import to_new_feedback
 from gateway.api.pharia import schemas as pharia
 from gateway.api.portkey import feedback as portkey
 from gateway.api.portkey.schemas import to_new_feedback as read_grades
@@ -171,8 +172,8 @@ def _read(planned: DemoFeedback) -> tuple[NewFeedback, str]:
         case FeedbackApi.DOCUMENTS:
             return pharia.to_new_feedback(planned.body), pharia.DIALECT
         case FeedbackApi.NATIVE:
-            [item] = native.to_new_feedback(planned.body, signed_scale)
-            return replace(item, source=Source.MODEL if planned.is_model else Source.HUMAN), native.DIALECT
+            [item] = to_new_feedback(planned.body, signed_scale)
+            return replace(item, source=Source.MODEL if planned.is_model else Source.HUMAN), DIALECT
 
 
 def _changed(entry: Feedback, planned: DemoFeedback) -> Feedback | None:

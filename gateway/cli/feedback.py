@@ -70,7 +70,7 @@ def add(config: Config, **given: object) -> None:
     ID is that of a trace, a request, a provider's response, or a session. Nothing needs to be logged under it
     yet. Give --thumb, --rating or VALUE, a grade from -10 to 10; or only --label or --comment.
     """
-    from gateway.api.native.feedback import to_new_feedback
+    from gateway.api.native.feedback_input import to_new_feedback
 
     body = {name: value for name, value in given.items() if value is not None}
     new_feedback = to_new_feedback(body, SCALES[config.feedback.portkey_scale])

@@ -7,11 +7,14 @@ import orjson
 from gateway.api.native.audit import AuditRow
 from gateway.api.native.feedback import FeedbackWithTexts
 from gateway.api.native.http_responses import to_csv
-from gateway.api.native.schemas import LoggedRow, logged_rows
+from gateway.api.native.reviews import AgreementReply
+from gateway.api.native.schemas import LoggedRow, ReviewShape, logged_rows
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
 from gateway.models.request import RequestRecord
+from gateway.models.reviews import Review
 from gateway.query.requests import RequestTexts
+from gateway.reviews.agreement import Agreement
 
 
 def feedback_lines(entries: Iterable[Feedback], texts: Mapping[str, RequestTexts]) -> Iterator[str]:
@@ -27,6 +30,16 @@ def request_lines(records: Iterable[RequestRecord], feedback: Mapping[int, Feedb
 def audit_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Return the entries as in `GET /api/v1/audit`, a line each."""
     return (_json_line(AuditRow.of(entry)) for entry in entries)
+
+
+def review_lines(reviews: Iterable[Review]) -> Iterator[str]:
+    """Return the reviews as in `GET /api/v1/reviews`, a line each."""
+    return (_json_line(row) for review in reviews if (row := ReviewShape.of(review)) is not None)
+
+
+def agreement_lines(agreement: Agreement) -> Iterator[str]:
+    """Return the agreement as in `GET /api/v1/reviews/agreement`, in one line."""
+    yield _json_line(AgreementReply.of(agreement))
 
 
 class RequestCsv:
@@ -52,5 +65,5 @@ def _with_texts(given: Iterable[Feedback], texts: Mapping[str, RequestTexts]) ->
     return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in given)
 
 
-def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow) -> str:
+def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow | ReviewShape | AgreementReply) -> str:
     return orjson.dumps(shape.model_dump()).decode()

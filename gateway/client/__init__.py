@@ -3,7 +3,7 @@
 Imports nothing of the gateway but `models.ids`, so that any program can use it.
 """
 
-from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters
+from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters, ReviewFilters
 from gateway.client.errors import (
     Conflict,
     ConnectionFailed,
@@ -18,6 +18,7 @@ from gateway.client.errors import (
 )
 from gateway.client.gateway_client import AsyncGatewayClient, GatewayClient
 from gateway.client.models import (
+    Agreement,
     Body,
     Feedback,
     FeedbackReceipt,
@@ -26,7 +27,9 @@ from gateway.client.models import (
     LoggedRequest,
     Message,
     NamedRecord,
+    NextReview,
     RequestDetail,
+    Review,
     Score,
     SearchHit,
     SearchPage,
@@ -35,6 +38,7 @@ from gateway.client.models import (
 )
 
 __all__ = [
+    "Agreement",
     "AsyncGatewayClient",
     "Body",
     "Conflict",
@@ -52,9 +56,12 @@ __all__ = [
     "Message",
     "NamedRecord",
     "NewFeedback",
+    "NextReview",
     "NotFound",
     "RequestDetail",
     "RequestFilters",
+    "Review",
+    "ReviewFilters",
     "Score",
     "SearchHit",
     "SearchPage",

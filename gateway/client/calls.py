@@ -76,6 +76,7 @@ class FeedbackFields(TypedDict, total=False):
     original_text: str
     weight: float  # from 0 to 1
     author: str
+    source: Literal["human", "model", "code"]
     metadata: Metadata
     feedback_id: str
 
@@ -108,10 +109,32 @@ class RequestFilters(TypedDict, total=False):
     has_feedback: bool
     label: str
     comment: str
+    # About its review.
+    reviewed: bool
+    reviewed_by: str
+    reserved_by: str
     # With a time zone.
     since: datetime
     until: datetime
     metadata: Mapping[str, str | float | bool]
+
+
+class ReviewFilters(TypedDict, total=False):
+    """Filters of reviews; all must hold."""
+
+    state: Literal["reserved", "reviewed"]
+    reviewer: str
+    # With a time zone.
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPage:
+    """One page of reviews; `next_cursor` is None on the last one."""
+
+    reviews: tuple[models.Review, ...]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +348,42 @@ def read_tail_error(response: httpx.Response) -> None:
     raise error_of(response.status_code, body)
 
 
+def change_review(
+    request_id: str, state: Literal["open", "reserved", "reviewed"], *, note: str | None = None
+) -> Call[models.Review | None]:
+    """Reserve a request for ten minutes, mark it as reviewed, or open it; return its review, None once it is open.
+
+    Needs a key with the role `review`, whose name is the reviewer.
+    """
+    body = _without_none(state=state, note=note)
+    path = f"/api/v1/requests/{_path_segment(request_id)}/review"
+    return Call(method="POST", path=path, body=body, read=_read_review)
+
+
+def reserve_next(**filters: Unpack[RequestFilters]) -> Call[models.NextReview | None]:
+    """Reserve the newest matching request that nobody has reserved or reviewed; None where there is none."""
+
+    def read(data: Any) -> models.NextReview | None:
+        found = data if isinstance(data, dict) else {}
+        return None if found.get("request") is None else decode(models.NextReview, found)
+
+    return Call(method="POST", path="/api/v1/reviews/next", query=_query_params(filters), read=read)
+
+
+def compare_scores(**filters: Unpack[RequestFilters]) -> Call[models.Agreement]:
+    """Compare the scores of people and models on matching requests."""
+    path, query = "/api/v1/reviews/agreement", _query_params(filters)
+    return Call(method="GET", path=path, query=query, read=lambda data: decode(models.Agreement, data))
+
+
+def find_reviews(filters: ReviewFilters, page_size: int, cursor: str | None) -> Call[ReviewPage]:
+    """Return a page of reviews, the newest first; `cursor` is that of the page before."""
+    query = {**_query_params(filters), "limit": str(page_size)}
+    if cursor is not None:
+        query["cursor"] = cursor
+    return Call(method="GET", path="/api/v1/reviews", query=query, read=_read_review_page)
+
+
 def decode(model: type[T], data: object) -> T:
     """Return the model of a JSON object; unknown keys are ignored. Raises UnexpectedReply."""
     if not isinstance(data, dict):
@@ -354,7 +413,7 @@ def _without_none(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _query_params(filters: RequestFilters) -> dict[str, str]:
+def _query_params(filters: RequestFilters | ReviewFilters) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in filters.items():
         if isinstance(value, Mapping):
@@ -374,6 +433,18 @@ def _text_param(value: object) -> str:
 
 def _path_segment(name: str) -> str:
     return quote(name, safe="")
+
+
+def _read_review(data: Any) -> models.Review | None:
+    if not isinstance(data, dict) or "review" not in data:
+        raise UnexpectedReply("the reply has no review")
+    return None if data["review"] is None else decode(models.Review, data["review"])
+
+
+def _read_review_page(data: Any) -> ReviewPage:
+    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+        raise UnexpectedReply("the reply has no list of reviews")
+    return ReviewPage(tuple(decode(models.Review, row) for row in data["data"]), data.get("next_cursor"))
 
 
 def _read_page(data: Any) -> RequestPage:

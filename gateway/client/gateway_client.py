@@ -11,8 +11,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import AttemptResult, Call, RequestFilters, conduct_call
-from gateway.client.models import Comparison, LoggedRequest, Overview, SearchPage
+from gateway.client.calls import AttemptResult, Call, RequestFilters, ReviewFilters, conduct_call
+from gateway.client.models import Comparison, LoggedRequest, Overview, Review, SearchPage
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -73,6 +73,7 @@ class GatewayClient:
         self.feedback = FeedbackCalls(self)
         self.traces = TraceCalls(self)
         self.requests = RequestCalls(self)
+        self.reviews = ReviewCalls(self)
 
     def send(self, call: Call[T]) -> T:
         """Send a call, with retries, and return its result."""
@@ -187,6 +188,24 @@ class RequestCalls(_Calls[GatewayClient]):
                 return
 
 
+class ReviewCalls(_Calls[GatewayClient]):
+    """`client.reviews`."""
+
+    change = _blocking(calls.change_review)
+    reserve_next = _blocking(calls.reserve_next)
+    compare_scores = _blocking(calls.compare_scores)
+
+    def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> Iterator[Review]:
+        """Yield all matching reviews, the newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self._client.send(calls.find_reviews(filters, page_size, cursor))
+            yield from page.reviews
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
 class AsyncGatewayClient:
     """`GatewayClient` for asyncio: its methods are awaited, `find` is used with `async for`; tasks may share it."""
 
@@ -198,6 +217,7 @@ class AsyncGatewayClient:
         self.feedback = AsyncFeedbackCalls(self)
         self.traces = AsyncTraceCalls(self)
         self.requests = AsyncRequestCalls(self)
+        self.reviews = AsyncReviewCalls(self)
 
     async def send(self, call: Call[T]) -> T:
         """Send a call, with retries, and return its result."""
@@ -310,6 +330,25 @@ class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
             page = await self._client.send(calls.find_requests(filters, page_size, cursor))
             for request in page.requests:
                 yield request
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+class AsyncReviewCalls(_Calls[AsyncGatewayClient]):
+    """`client.reviews`."""
+
+    change = _async(calls.change_review)
+    reserve_next = _async(calls.reserve_next)
+    compare_scores = _async(calls.compare_scores)
+
+    async def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> AsyncIterator[Review]:
+        """Yield all matching reviews, the newest first, page by page."""
+        cursor: str | None = None
+        while True:
+            page = await self._client.send(calls.find_reviews(filters, page_size, cursor))
+            for review in page.reviews:
+                yield review
             cursor = page.next_cursor
             if cursor is None:
                 return

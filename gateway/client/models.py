@@ -235,21 +235,88 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A person's reservation or review of a request; `state` is `reserved` or `reviewed`."""
+
+    request_id: str
+    trace_id: str
+    state: str
+    reviewer: str
+    at: datetime
+    tenant: str | None = None
+    note: str | None = None
+    reserved_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextReview:
+    """A request that was reserved for the caller."""
+
+    request: LoggedRequest
+    review: Review
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value with its 95 % confidence interval, None where too little is known for one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairAgreement:
+    """Two people who scored the same requests."""
+
+    people: tuple[str, ...]
+    requests: int
+    same_sign: Estimate
+    kappa: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleAgreement:
+    """People on requests that at least two of them scored."""
+
+    people: int
+    requests: int
+    same_sign: Estimate | None = None
+    alpha: Estimate | None = None
+    alpha_ordinal: float | None = None
+    pairs: tuple[PairAgreement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAgreement:
+    """Mean scores of people and of models on requests that both scored."""
+
+    requests: int
+    human_mean: float | None = None
+    model_mean: float | None = None
+    same_sign: Estimate | None = None
+    correlation: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Agreement of scores; `read_back_to` is None where all were read."""
+
+    scores: int
+    people: PeopleAgreement
+    models: ModelAgreement
+    read_back_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail(LoggedRequest):
     """A logged request with its messages, which are None where no payload was kept."""
 
     request: Message | None = None
     response: Message | None = None
     feedback: tuple[Feedback, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A value with its 95 % confidence interval; the bounds are None for one person or entry."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+    # None where nobody has reserved or reviewed it.
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

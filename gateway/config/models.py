@@ -27,6 +27,8 @@ class TokensConfig(Section):
     """Feedback entries a minute with one token, in each process."""
     allow_origins: tuple[fields.PageOrigin, ...] = ()
     """Origins whose pages may give feedback; `*`: all."""
+    app_name: str | None = Field(default=None, min_length=1, max_length=80)
+    """Name of your product, shown on the form."""
 
     @field_validator("keys")
     @classmethod
@@ -158,7 +160,7 @@ class KeyConfig(Section):
     key: fields.KeyValue
     """The key, from the environment, or sha256: and 64 hex digits."""
     roles: fields.Roles = Field(alias="role", min_length=1)
-    """proxy, feedback, read or admin, or a list of them."""
+    """proxy, feedback, read, review or admin, or a list of them."""
     tenant: str | None = Field(default=None, min_length=1, max_length=128)
     """Restricts the key to this tenant's rows."""
     limits: fields.LimitTexts = ()

@@ -23,6 +23,11 @@ def star_scale(value: float) -> float:
     return (value - 3) / 2
 
 
+def stars_of(score: float) -> float:
+    """Undo `star_scale`."""
+    return 2 * score + 3
+
+
 def unit_scale(value: float) -> float:
     return value
 
@@ -85,6 +90,8 @@ class NewFeedback:
 
 # The metric of thumbs, so that a thumb replaces the author's earlier one whichever API it comes through.
 RATING_METRIC = "rating"
+# That of edits, so that a rating does not replace one.
+EDIT_METRIC = "edit"
 
 
 def thumb_feedback(

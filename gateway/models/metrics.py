@@ -44,6 +44,29 @@ class MetricsQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """The part of a query's time that an answer within a time limit is about."""
+
+    # Of the query as far as there are requests.
+    from_us: int
+    to_us: int
+    # Requests count that started from then on; None where there are none.
+    covers_from_us: int | None
+    # Whether rollups are or will be kept by the fields of the query, so that it is answered sooner later.
+    is_rolled_up: bool
+
+    @property
+    def is_whole(self) -> bool:
+        return self.covers_from_us is None or self.covers_from_us <= self.from_us
+
+    @property
+    def share(self) -> float:
+        if self.covers_from_us is None or self.is_whole:
+            return 1.0
+        return (self.to_us - self.covers_from_us) / (self.to_us - self.from_us)
+
+
+@dataclass(frozen=True, slots=True)
 class GroupKey:
     """The part of an answer that sums belong to."""
 

@@ -88,7 +88,12 @@ class Role(StrEnum):
     PROXY = "proxy"
     FEEDBACK = "feedback"
     READ = "read"
+    # A person who judges answers in the pages.
+    REVIEW = "review"
     ADMIN = "admin"
+
+
+_IMPLIED_ROLES = {Role.REVIEW: {Role.FEEDBACK, Role.READ}, Role.ADMIN: set(Role)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Principal:
     limits: tuple[Quota, ...] = ()
 
     def has_role(self, role: Role) -> bool:
-        return role in self.roles or Role.ADMIN in self.roles
+        return any(own is role or role in _IMPLIED_ROLES.get(own, ()) for own in self.roles)
 
     def can_see(self, tenant: str | None) -> bool:
         return self.tenant is None or self.tenant == tenant

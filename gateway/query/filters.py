@@ -1,4 +1,4 @@
-"""Filter fields of requests, feedback and the audit log, by name, and the conditions they mean."""
+"""Filter fields of requests, feedback, reviews and the audit log, and the conditions they mean."""
 
 import math
 import re
@@ -10,11 +10,12 @@ import orjson
 
 from gateway.errors import BadInput
 from gateway.models.audit import AuditChannel
-from gateway.models.clock import parse_time_us
+from gateway.models.clock import now_us, parse_time_us
 from gateway.models.columns import FILTER, Column
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
 from gateway.models.request import REQUEST_COLUMNS
+from gateway.models.reviews import ReviewState
 
 # Returns the filter for a text; raises ValueError for a bad one.
 ToFilter = Callable[[str], Filter]
@@ -239,6 +240,24 @@ def _column_filter(column: Column, *, is_joined: bool) -> FilterField:
     return kind(description, name, is_joined=is_joined)
 
 
+def _review_filters(*, is_joined: bool = False) -> dict[str, FilterField]:
+    def is_reserved_by(reviewer: str) -> Filter:
+        is_live = Comparison("held_until_us", Op.GT, now_us())
+        return AllOf((Comparison("reserved_by", Op.EQ, reviewer), is_live))
+
+    return {
+        "reviewed": boolean(
+            "`true`: requests that a reviewer marked as reviewed; `false`: the others.",
+            lambda is_reviewed: Comparison("is_reviewed", Op.EQ, is_reviewed),
+            is_joined=is_joined,
+        ),
+        "reviewed_by": equals("This reviewer has reviewed the request.", "reviewed_by", is_joined=is_joined),
+        "reserved_by": FilterField(
+            "This reviewer has reserved the request.", is_reserved_by, is_joined=is_joined
+        ),
+    }
+
+
 def _request_filters(*, is_counted: bool) -> FilterSchema:
     score, has_feedback = "mean_score", "has_feedback"
     whose = "feedback on the request, its trace and its session"
@@ -272,6 +291,7 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
             "comment",
             is_joined=True,
         ),
+        **_review_filters(),
         "from": time_bound(f"Started at this time or later: {_FROM_FORMATS}", "started_at_us", Op.GE),
         "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
@@ -291,6 +311,7 @@ FEEDBACK_FILTERS = FilterSchema(
         # A trace, request or session is that of the entry itself.
         **_column_filters(REQUEST_COLUMNS, is_joined=True),
         **_column_filters(FEEDBACK_COLUMNS),
+        **_review_filters(is_joined=True),
         "from": time_bound(f"Created at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
         "to": time_bound(f"Created before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
         "is_joined": boolean(
@@ -313,6 +334,17 @@ AUDIT_FILTERS = FilterSchema(
         "via": one_of("API or command line.", "via", AuditChannel),
         "from": time_bound(f"Begun at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
         "to": time_bound(f"Begun before this time: {_TO_FORMATS}", "at_us", Op.LT),
+    },
+    {},
+)
+
+REVIEW_FILTERS = FilterSchema(
+    "reviews",
+    {
+        "state": one_of("Reserved or reviewed.", "state", ReviewState),
+        "reviewer": equals("Name of the reviewer's key.", "reviewer"),
+        "from": time_bound(f"Reserved or reviewed at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
+        "to": time_bound(f"Reserved or reviewed before this time: {_TO_FORMATS}", "at_us", Op.LT),
     },
     {},
 )
@@ -348,6 +380,7 @@ def _metadata_fields(where: Filter, *, is_joined: bool = False) -> Iterator[tupl
 
 
 def time_conditions(where: Filter) -> Iterator[Comparison]:
+    """Yield the conditions on time that all matches of a filter fulfil."""
     if isinstance(where, Comparison) and where.field in _TIME_FIELDS:
         yield where
     elif isinstance(where, AllOf):

@@ -10,7 +10,16 @@ from typing import Generic, TypeVar
 
 from gateway.models.clock import now_us
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
-from gateway.models.metrics import DAY_US, HOUR_US, FeedbackSums, GroupKey, Latencies, MetricsQuery, UsageSums
+from gateway.models.metrics import (
+    DAY_US,
+    HOUR_US,
+    Coverage,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    UsageSums,
+)
 from gateway.periodic import PeriodicTask
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, find_unknown_keys
 from gateway.query.statistics import mean_score
@@ -63,15 +72,30 @@ class MetricsPage:
     figures: tuple[GroupMetrics, ...]
     next_offset: int | None
     unknown_keys: tuple[str, ...] = ()
+    # Of an answer within a time limit that is not about all requests.
+    partial: Coverage | None = None
+
+
+# Part of a time limit that is for the usage of all groups; the rest is for what else is shown of a page.
+_USAGE_SHARE = 0.4
 
 
 class MetricsReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def find(self, query: MetricsQuery, order: MetricsOrder, page: Page) -> MetricsPage:
-        """Return a page of groups with requests, sorted within each bucket. Raises BadInput, TooLarge."""
-        usage = await self._store.usage(query)
+    async def find(
+        self, query: MetricsQuery, order: MetricsOrder, page: Page, within_seconds: float | None = None
+    ) -> MetricsPage:
+        """Return a page of groups with requests, sorted within each bucket; with a time limit perhaps only of the
+        latest requests. Raises BadInput, TooLarge."""
+        partial = None
+        if within_seconds is None:
+            usage = await self._store.usage(query)
+        else:
+            usage, coverage = await self._store.usage_within(query, _USAGE_SHARE * within_seconds)
+            if not coverage.is_whole:
+                query, partial = replace(query, from_us=coverage.covers_from_us or 0), coverage
         if not query.groups and query.bucket_us is None:
             usage = usage or {GroupKey(): UsageSums()}
         is_by_feedback = order.by in _FEEDBACK_METRICS
@@ -89,8 +113,9 @@ class MetricsReader:
             GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
             for cell in cells
         )
-        unknown = await self.unknown_keys(query, usage) if not page.offset else ()
-        return MetricsPage(figures, end if end < len(ranked) else None, unknown)
+        # Of a part nobody can tell whether others have the key.
+        unknown = await self.unknown_keys(query, usage) if not page.offset and partial is None else ()
+        return MetricsPage(figures, end if end < len(ranked) else None, unknown, partial)
 
     async def unknown_keys(self, query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> tuple[str, ...]:
         async def exists(condition: Filter) -> bool:
@@ -274,4 +299,6 @@ def rollup_job(store: Admin) -> PeriodicTask:
         await store.roll_up(now_us())
 
     failed = "rollup failed; queries count the requests instead"
-    return PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)
+    task = PeriodicTask("rollup", roll_up, pause_seconds=ROLLUP_INTERVAL_SECONDS, failed=failed)
+    store.on_new_split(task.run_now)
+    return task

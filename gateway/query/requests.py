@@ -111,8 +111,12 @@ class RequestReader:
             unknown = await find_unknown_request_keys(self._store, where, tenant)
             return RequestSlice((), None, unknown_keys=unknown)
         records = tuple(found[:limit])
-        feedback = await self._store.feedback_summaries([record.seq for record in records])
+        feedback = await self.feedback_on(records)
         return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
+
+    async def feedback_on(self, records: Sequence[RequestRecord]) -> dict[int, FeedbackSummary]:
+        """Return a summary of the feedback on each request, by `seq`."""
+        return await self._store.feedback_summaries([record.seq for record in records])
 
     async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
         """Return a request by our id or the provider's. Raises NotFound, Ambiguous."""

@@ -122,7 +122,7 @@ class RequestTail:
     """Follows the log of all workers by polling, while somebody listens.
 
     Args:
-        render: called once for each row and filter.
+        render: called once for each row in a tick.
     """
 
     def __init__(self, store: Queries, render: Render) -> None:
@@ -130,6 +130,8 @@ class RequestTail:
         self._render = render
         self._frontier = _Frontier(store)
         self._channels: list[_Channel] = []
+        # Of this tick, by `seq`: a row may match several filters.
+        self._rendered: dict[int, bytes] = {}
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -210,6 +212,7 @@ class RequestTail:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _tick(self) -> None:
+        self._rendered.clear()
         await self._frontier.advance()
         for channel in list(self._channels):
             data = await self._read(channel)
@@ -236,15 +239,21 @@ class RequestTail:
         )
         if not found:
             return end, []
-        feedback = await self._store.feedback_summaries([record.seq for record in found])
-        if len(found) < _MANY_ROWS:
-            rows = self._render_all(found, feedback)
+        await self._render_new([record for record in found if record.seq not in self._rendered])
+        rows = [self._rendered[record.seq] for record in found]
+        return (found[-1].seq if len(found) == PAGE_ROWS else end), rows
+
+    async def _render_new(self, records: list[RequestRecord]) -> None:
+        if not records:
+            return
+        feedback = await self._store.feedback_summaries([record.seq for record in records])
+        if len(records) < _MANY_ROWS:
+            self._rendered |= self._render_all(records, feedback)
         else:
             # Other callers' streams share the event loop.
-            rows = await asyncio.to_thread(self._render_all, found, feedback)
-        return (found[-1].seq if len(found) == PAGE_ROWS else end), rows
+            self._rendered |= await asyncio.to_thread(self._render_all, records, feedback)
 
     def _render_all(
         self, records: list[RequestRecord], feedback: Mapping[int, FeedbackSummary]
-    ) -> list[bytes]:
-        return [self._render(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records]
+    ) -> dict[int, bytes]:
+        return {record.seq: self._render(record, feedback.get(record.seq, NO_FEEDBACK)) for record in records}

@@ -1,12 +1,16 @@
 """SQL for sums over many requests, read from rollups where they cover the time, else from rows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
+
+import orjson
 
 from gateway.errors import BadInput
 from gateway.models import metrics
-from gateway.models.filters import AllOf, Comparison, FeedbackFilter, Filter, Not, Op
+from gateway.models.columns import GROUP
+from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op, Scalar
+from gateway.models.request import REQUEST_COLUMNS
 from gateway.store.dialect import Dialect
 from gateway.store.filters import Operand, Query, find_operand, where_clause
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS, Expression, Table
@@ -46,12 +50,104 @@ class Segment:
     span_us: int | None = None
 
 
-def rollup_field(spec: metrics.MetricsQuery, fields: Sequence[str]) -> str | None:
-    """Return the field of the rollups that answer a query; None where there are none."""
-    named = set(_filter_fields(spec.where))
-    named.update(spec.groups)
-    field = named.pop() if named else NO_FIELD
-    return field if not named and field in fields else None
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Fields that rollups are split by, in the order of their columns, and what their `field` is."""
+
+    name: str
+    fields: tuple[str, ...]
+
+
+# Columns of rollups with the values of the fields of a split.
+VALUE_COLUMNS = ("value", "second", "third")
+
+# By these and by metadata rollups are split where queries ask for it.
+_COLUMNS_TO_SPLIT_BY = {"any_model", "model"} | {
+    column.name for column in REQUEST_COLUMNS if column.uses & GROUP
+}
+_LONGEST_KEY = 200
+_METADATA, _PROPERTY = "metadata.", "property."
+
+
+def split_fields(spec: metrics.MetricsQuery) -> tuple[str, ...] | None:
+    """Return the fields of the rollups that could answer a query; None where none could."""
+    # Groups of metadata are by its text, unlike conditions on it.
+    named = {*_filter_fields(spec.where), *map(_as_property_name, spec.groups)}
+    if len(named) > len(VALUE_COLUMNS):
+        return None
+    if named == {metrics.GRADE_FIELD} or all(map(_may_split, named)):
+        return tuple(sorted(named))
+    return None
+
+
+def standard_split(wanted: tuple[str, ...] | None, fields: Sequence[str]) -> Split | None:
+    """Return the split of rollups that are always made, given the fields that these are split by."""
+    if wanted is None or len(wanted) > 1:
+        return None
+    name = wanted[0] if wanted else NO_FIELD
+    return Split(name, wanted) if name in fields else None
+
+
+def asked_fields(spec: metrics.MetricsQuery, fields: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the fields to split rollups by for a query, besides those that they are always split by."""
+    wanted = split_fields(spec)
+    if not wanted or metrics.GRADE_FIELD in wanted or standard_split(wanted, fields):
+        return None
+    return wanted
+
+
+def with_metadata_as_text(spec: metrics.MetricsQuery) -> metrics.MetricsQuery:
+    """Return the same query with conditions on metadata as rollups can answer them, where there are such."""
+    return replace(spec, where=_as_text(spec.where))
+
+
+def _may_split(name: str) -> bool:
+    return name in _COLUMNS_TO_SPLIT_BY or (name.startswith(_PROPERTY) and len(name) <= _LONGEST_KEY)
+
+
+def _as_property_name(name: str) -> str:
+    return _PROPERTY + name.removeprefix(_METADATA) if name.startswith(_METADATA) else name
+
+
+def _as_text(where: Filter) -> Filter:
+    if isinstance(where, Comparison):
+        return _comparison_as_text(where)
+    if isinstance(where, FeedbackFilter):
+        return where
+    if isinstance(where, Not):
+        return Not(_as_text(where.part))
+    if isinstance(where, AnyOf):
+        return _flag_as_text(where) or AnyOf(tuple(map(_as_text, where.parts)))
+    return AllOf(tuple(map(_as_text, where.parts)))
+
+
+def _comparison_as_text(condition: Comparison) -> Comparison:
+    if not condition.field.startswith(_METADATA) or condition.op not in (Op.EQ, Op.NE, Op.IN):
+        return condition
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    if not all(value is None or _is_only_text(value) for value in values):
+        return condition
+    return replace(condition, field=_as_property_name(condition.field))
+
+
+def _flag_as_text(where: AnyOf) -> Comparison | None:
+    # What a filter of the API makes of `true` and `false`.
+    match where.parts:
+        case (Comparison(name, Op.EQ, str() as text), Comparison(other, Op.EQ, bool() as flag)):
+            if name == other and name.startswith(_METADATA) and text == str(flag).lower():
+                return Comparison(_as_property_name(name), Op.EQ, text)
+    return None
+
+
+def _is_only_text(value: Scalar) -> bool:
+    """Tell whether no number, flag, list or object is this as text."""
+    if not isinstance(value, str):
+        return False
+    try:
+        orjson.loads(value)
+    except ValueError:
+        return True
+    return False
 
 
 def split_segments(spec: metrics.MetricsQuery, rolled_up: RolledUpSpans) -> list[Segment]:
@@ -64,11 +160,6 @@ def split_segments(spec: metrics.MetricsQuery, rolled_up: RolledUpSpans) -> list
             done += [Segment(start, end, span_us) for start, end in runs]
             left = [rest for gap in left for rest in _subtract_runs(gap, runs)]
     return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
-
-
-def spans_containing(time_us: int) -> tuple[tuple[int, int], ...]:
-    """Return length and start of each span that contains a time."""
-    return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
 
 
 def _filter_fields(where: Filter) -> Iterator[str]:
@@ -207,19 +298,19 @@ def usage_sums(dialect: Dialect) -> str:
     return sum_columns(request_usage_columns(dialect))
 
 
-def usage_query(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
+def usage_query(spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect) -> Query:
     """Select `UsageSums` by bucket and group."""
-    if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", spec, segment, field, SUMMED_USAGE, _BY_GROUP, dialect)
+    if split is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", spec, segment, split, SUMMED_USAGE, _BY_GROUP, dialect)
     return _from_requests(spec, segment, usage_sums(dialect), _BY_GROUP, dialect)
 
 
 def feedback_query(
-    spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect
+    spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect
 ) -> Query:
     """Select `FeedbackSums` by bucket and group."""
-    if field is not None and segment.span_us is not None:
-        return _from_rollups("verdict_rollups", spec, segment, field, SUMMED_FEEDBACK, _BY_GROUP, dialect)
+    if split is not None and segment.span_us is not None:
+        return _from_rollups("verdict_rollups", spec, segment, split, SUMMED_FEEDBACK, _BY_GROUP, dialect)
     start, groups = _bucket_start(spec, "requests.started_at_us"), _group_columns(spec, dialect)
     found = where_clause(REQUESTS, spec.where, spec.tenant, dialect)
     counted = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
@@ -229,30 +320,30 @@ def feedback_query(
     )
 
 
-def latency_query(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
-    """Select class and number of durations by bucket and group."""
-    if field is not None and segment.span_us is not None:
-        source = f"latency_rollups, {dialect.json_members('latency_rollups.classes')} AS class"
-        sums = "CAST(class.key AS BIGINT), sum(CAST(class.value AS BIGINT))"
-        value = "latency_rollups.value"
-        return _from_rollups(source, spec, segment, field, sums, _BY_CLASS, dialect, value)
+def latency_query(
+    spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect
+) -> Query:
+    """Select by bucket and group the class and number of durations; from rollups the numbers of classes as JSON."""
+    if split is not None and segment.span_us is not None:
+        # Not taken apart here, which takes a database several times as long.
+        return _from_rollups("latency_rollups", spec, segment, split, "classes", "", dialect)
     return _from_requests(spec, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
 
 
 def rolled_up_people_query(
-    spec: metrics.MetricsQuery, segment: Segment, field: str, dialect: Dialect
+    spec: metrics.MetricsQuery, segment: Segment, split: Split, dialect: Dialect
 ) -> Query:
     """Select bucket, groups and sums by person as JSON."""
-    return _from_rollups("people_rollups", spec, segment, field, "people", "", dialect)
+    return _from_rollups("people_rollups", spec, segment, split, "people", "", dialect)
 
 
 def group_count_query(
-    spec: metrics.MetricsQuery, segments: Sequence[Segment], field: str | None, dialect: Dialect
+    spec: metrics.MetricsQuery, segments: Sequence[Segment], split: Split | None, dialect: Dialect
 ) -> Query:
     """Select the number of groups by bucket, in one statement, since a value may be in several segments."""
     if len(segments) > _MOST_TERMS:
         segments = [Segment(spec.from_us, spec.to_us)]
-    parts = [_group_values(spec, segment, field, dialect) for segment in segments]
+    parts = [_group_values(spec, segment, split, dialect) for segment in segments]
     return Query(
         f"WITH found (starts_at_us, value, second) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -260,9 +351,11 @@ def group_count_query(
     )
 
 
-def _group_values(spec: metrics.MetricsQuery, segment: Segment, field: str | None, dialect: Dialect) -> Query:
-    if field is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", spec, segment, field, "", "", dialect)
+def _group_values(
+    spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect
+) -> Query:
+    if split is not None and segment.span_us is not None:
+        return _from_rollups("usage_rollups", spec, segment, split, "", "", dialect)
     return _from_requests(spec, segment, "", "", dialect)
 
 
@@ -306,24 +399,30 @@ def _from_requests(
 
 
 def _from_rollups(
-    source: str,
+    table: str,
     spec: metrics.MetricsQuery,
     segment: Segment,
-    field: str,
+    split: Split,
     sums: str,
     ending: str,
     dialect: Dialect,
-    value: str = "value",
 ) -> Query:
-    start, split = _bucket_start(spec, "starts_at_us"), _rollup_expression(field, value, dialect)
-    group = split.to_sql(dialect) if spec.group_by is not None else "NULL"
-    table = Table("rollups", columns=(), kinds={}, expressions={field: split})
-    found = where_clause(table, spec.where, spec.tenant, dialect)
+    start = _bucket_start(spec, "starts_at_us")
+    values = {
+        field: _rollup_expression(split, field, f"{table}.{column}", dialect)
+        for field, column in zip(split.fields, VALUE_COLUMNS, strict=False)
+    }
+    groups = (
+        "NULL" if name is None else values[_as_property_name(name)].to_sql(dialect)
+        for name in (spec.group_by, spec.then_by)
+    )
+    searched = Table("rollups", columns=(), kinds={}, expressions=values)
+    found = where_clause(searched, spec.where, spec.tenant, dialect)
     return Query(
-        f"SELECT {_join_parts(start.sql, group, 'NULL', sums)} FROM {source}"
+        f"SELECT {_join_parts(start.sql, *groups, sums)} FROM {table}"
         f" WHERE span_us = ? AND field = ? AND starts_at_us >= ? AND starts_at_us < ? AND {found.sql}"
         f" {ending}",
-        (*start.values, segment.span_us or 0, field, segment.from_us, segment.to_us, *found.values),
+        (*start.values, segment.span_us or 0, split.name, segment.from_us, segment.to_us, *found.values),
     )
 
 
@@ -336,9 +435,9 @@ def _counted_feedback_by_time(dialect: Dialect) -> str:
     return f"{_FEEDBACK_IN_TIME} {dialect.ordered_join} requests ON requests.seq = said.request_seq"
 
 
-def _rollup_expression(field: str, value: str, dialect: Dialect) -> Expression:
-    kind = feedback_group(field or None, dialect).kind
-    as_was = dialect.typed_rollup_value(value, field, kind, is_whole=field != metrics.GRADE_FIELD)
+def _rollup_expression(split: Split, field: str, column: str, dialect: Dialect) -> Expression:
+    kind = feedback_group(field, dialect).kind
+    as_was = dialect.typed_rollup_value(column, split.name, kind, is_whole=field != metrics.GRADE_FIELD)
     return Expression(kind, lambda _: as_was)
 
 

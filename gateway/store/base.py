@@ -17,7 +17,15 @@ from gateway.models.feedback import (
     WaitingFeedback,
 )
 from gateway.models.filters import Filter, Page, Scalar, Sort
-from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, PersonSums, UsageSums
+from gateway.models.metrics import (
+    Coverage,
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    MetricsQuery,
+    PersonSums,
+    UsageSums,
+)
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import (
     ErasureScope,
@@ -28,6 +36,7 @@ from gateway.models.request import (
     StoredRequest,
     StoreTotals,
 )
+from gateway.models.reviews import RequestScore, Review, ReviewChange
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 
 # After how long waiting feedback is reported.
@@ -181,7 +190,12 @@ class Queries(Protocol):
         """Return a summary of the feedback on each request, its trace and its session."""
 
     async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        """Return the usage of requests. Raises BadInput or TooLarge, as do the next three."""
+        """Return the usage of requests. Raises BadInput or TooLarge, as do the next four."""
+
+    async def usage_within(
+        self, spec: MetricsQuery, seconds: float
+    ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
+        """Return the usage of requests, from the latest back to where so much time is used up."""
 
     async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
@@ -203,6 +217,18 @@ class Queries(Protocol):
     ) -> list[RequestGroup]:
         """Return groups with a matching request, newest first, from the place `after` on."""
 
+    async def find_reviews(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Review]:
+        """Return reviews and reservations, expired ones too."""
+
+    async def reviews_of(self, seqs: Sequence[int]) -> dict[int, Review]:
+        """Return the review or reservation of each request, by `seq`."""
+
+    async def request_scores(
+        self, where: Filter, after: tuple[int, int] | None, limit: int, tenant: str | None
+    ) -> list[RequestScore]:
+        """Return scores of people and models, those on the newest requests first, from the place `after` on:
+        start of the request, and `seq` of the score."""
+
     async def find_exports(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[Export]: ...
@@ -211,7 +237,7 @@ class Queries(Protocol):
 
 
 class FeedbackStore(Queries, Protocol):
-    """Writes feedback."""
+    """Writes feedback and reviews."""
 
     async def put_feedback(self, entries: Sequence[Feedback], receipt: Receipt | None = None) -> None:
         """Store versions of entries, all or none, synced. Raises Conflict."""
@@ -236,6 +262,12 @@ class FeedbackStore(Queries, Protocol):
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
+
+    async def change_review(self, seq: int, change: ReviewChange) -> Review | None:
+        """Change the review of a request, synced; None once it is open. Raises Conflict or NotFound."""
+
+    async def reserve_first(self, seqs: Sequence[int], change: ReviewChange) -> tuple[int, Review] | None:
+        """Reserve the first of these requests that is open, synced; return its `seq` and review."""
 
 
 class Admin(Protocol):
@@ -284,6 +316,9 @@ class Admin(Protocol):
     async def roll_up(self, at_us: int) -> int:
         """Build the rollups that are due; return their number."""
 
+    def on_new_split(self, callback: Callable[[], None]) -> None:
+        """Call back when a query asks for fields that no rollups are split by yet."""
+
     async def create_partitions(self, at_us: int) -> None:
         """Create partitions for the next days, where the store has any."""
 
@@ -316,6 +351,12 @@ class Admin(Protocol):
 
     async def histories_after(self, after_seq: int, limit: int) -> list[tuple[int, list[Feedback]]]:
         """Return positions and all versions of entries after a position."""
+
+    async def reviews_after(self, seq: int, limit: int) -> list[Review]:
+        """Return reviews after a `seq`, in order."""
+
+    async def put_reviews(self, reviews: Sequence[Review]) -> None:
+        """Store reviews of requests that have none, or only a reservation."""
 
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
         """Return receipts after a scope and key, in order."""

@@ -63,9 +63,6 @@ class Dialect(ABC):
         """That a JSON list of texts has an element that passes a test; false for null."""
 
     @abstractmethod
-    def json_members(self, column: str) -> str: ...
-
-    @abstractmethod
     def json_distinct_list(self, column: str) -> str:
         """The distinct values that are not null, as a JSON list."""
 

@@ -15,6 +15,7 @@ from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
 from gateway.store.rows import clean_text, clean_text_or_none, list_to_json, numbers_to_json
+from gateway.store.schema import REVIEWS_REQUEST
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ class _Statements:
     delete_payloads: str
     delete_old_payloads: str
     delete_other_ids: str
+    delete_reviews: str
     delete_requests: str
     delete_entries: tuple[str, ...]
 
@@ -97,6 +99,10 @@ def _statements(dialect: Dialect) -> _Statements:
             f"DELETE FROM payloads WHERE {some_rows} {dialect.and_started_before(':before_us')}"
         ),
         delete_other_ids=f"DELETE FROM other_response_ids WHERE {rows}",
+        delete_reviews=(
+            f"DELETE FROM reviews WHERE seq IN (SELECT reviews.seq FROM requests {dialect.ordered_join} reviews"
+            f" ON {REVIEWS_REQUEST} WHERE requests.{rows})"
+        ),
         delete_requests=f"DELETE FROM requests WHERE {rows}",
         delete_entries=(
             f"DELETE FROM feedback_versions WHERE {entries}",
@@ -129,6 +135,8 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, started)
     # Feedback may have come since the scope was read.
     delete_entries(connection, _first_column(connection, statements.counted_entries, rows))
+    # By the ids that the next statement clears.
+    connection.execute(statements.delete_reviews, (rows,))
     connection.execute(statements.anonymise, (at_us, rows))
     connection.execute(statements.delete_payloads, (rows,))
     connection.execute(statements.delete_other_ids, (rows,))
@@ -146,6 +154,7 @@ def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
     connection.execute(statements.remember_seq, (max(seq for seq, _ in rows),))
     connection.execute(statements.delete_old_payloads, {"seqs": seqs, "before_us": before_us})
     connection.execute(statements.delete_other_ids, (seqs,))
+    connection.execute(statements.delete_reviews, (seqs,))
     connection.execute(statements.delete_requests, (seqs,))
     return ExpiredCounts(len(rows), len(feedback_ids))
 

@@ -25,8 +25,8 @@ from gateway.models.request import RequestRecord
 from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
-from gateway.store.dialect import Connection, Dialect, Parameters, SupportsExecute
-from gateway.store.filters import select_rows
+from gateway.store.dialect import AsyncConnection, Connection, Dialect, Parameters, SupportsExecute
+from gateway.store.filters import find_candidate_seqs, review_prefilters, select_rows
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -339,8 +339,20 @@ class SqlFeedback(Database):
     ) -> list[Feedback]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
-        query = select_rows(schema.FEEDBACK, where, sort, page, tenant, self._dialect)
-        return [FEEDBACK_ROWS.from_row(row) for row in await self._query_rows(query.sql, query.values)]
+        implied = review_prefilters(where, self._dialect)
+
+        async def find(connection: AsyncConnection) -> list[Any]:
+            seqs = None
+            if implied:
+                await connection.begin_snapshot()
+                seqs = await find_candidate_seqs(connection, implied)
+            query = select_rows(
+                schema.FEEDBACK, where, sort, page, tenant, self._dialect,
+                candidate_seqs=seqs, candidate_column="request_seq",
+            )  # fmt: skip
+            return await connection.fetch_all(query.sql, query.values)
+
+        return [FEEDBACK_ROWS.from_row(row) for row in await self._replica.query(find)]
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         names = {

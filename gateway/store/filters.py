@@ -1,4 +1,4 @@
-"""Filters, orders and pages to SELECT statements, and the feedback prefilter that narrows them."""
+"""Filters, orders and pages to SELECT statements, and the prefilters that narrow them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from gateway.models.filters import (
     Sort,
     filter_uses_field,
 )
+from gateway.models.reviews import ReviewState
 from gateway.store import schema
 from gateway.store.dialect import AsyncConnection, Dialect, ValueKind
 from gateway.store.rows import MAX_INTEGER, clean_text, list_to_json, numbers_to_json
@@ -278,16 +279,17 @@ def select_rows(
     dialect: Dialect,
     *,
     candidate_seqs: Sequence[int] | None = None,
+    candidate_column: str = "seq",
 ) -> Query:
-    """Select one page of a table, if given only among `candidate_seqs`. Raises BadInput."""
+    """Select one page of a table, if given only rows with one of `candidate_seqs` in a column. Raises BadInput."""
     found = where_clause(table, where, tenant, dialect)
     if candidate_seqs is not None:
-        is_among = f'"seq" {dialect.in_numbers("?")}'
+        is_among = f'"{candidate_column}" {dialect.in_numbers("?")}'
         found = Query(f"{is_among} AND {found.sql}", (numbers_to_json(candidate_seqs), *found.values))
     order = _order_by(table, sort, dialect)
     limit, offset = _page_number("limit", page.limit), _page_number("offset", page.offset)
     sql = (
-        f"SELECT {schema.quote_columns(table.columns)} FROM {table.name} WHERE {found.sql}"
+        f"SELECT {table.column_list} FROM {table.name} WHERE {found.sql}"
         f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
     )
     return Query(sql, (*found.values, *order.values, limit, offset))
@@ -329,7 +331,16 @@ MOST_ROWS = 10_000
 _AT_MOST = (Op.LT, Op.LE, Op.EQ)
 _AT_LEAST = (Op.GT, Op.GE, Op.EQ)
 _IS_POSITIVE, _IS_NEGATIVE, _HAS_REQUEST = "score > 0", "score < 0", "request_seq IS NOT NULL"
+_IS_REVIEWED, _IS_RESERVED = (f"state = '{state}'" for state in (ReviewState.REVIEWED, ReviewState.RESERVED))
 _ID_COLUMNS = {Target.REQUEST: "request_id", Target.TRACE: "trace_id", Target.SESSION: "session"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPrefilter:
+    """A condition on the review of each matching request."""
+
+    sql: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +352,8 @@ class FeedbackPrefilter:
     is_counted: bool = False
 
 
-def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefilter, ...]:
-    """Return the conditions on feedback that a filter implies, as far as indexes support them."""
+def prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefilter | ReviewPrefilter, ...]:
+    """Return the conditions on feedback and reviews that a filter implies, as far as indexes support them."""
     return tuple(
         prefilter
         for condition in _required_conditions(where)
@@ -350,13 +361,29 @@ def feedback_prefilters(where: Filter, dialect: Dialect) -> tuple[FeedbackPrefil
     )
 
 
+def review_prefilters(where: Filter, dialect: Dialect) -> tuple[ReviewPrefilter, ...]:
+    """Return the conditions on the review of the counted request that a filter of feedback implies."""
+    return tuple(
+        prefilter
+        for joined in _required_conditions(where)
+        if isinstance(joined, FeedbackFilter)
+        for condition in _required_conditions(joined.part)
+        if isinstance(prefilter := _prefilter(condition, dialect), ReviewPrefilter)
+    )
+
+
 async def find_candidate_seqs(
-    connection: AsyncConnection, prefilters: Sequence[FeedbackPrefilter]
+    connection: AsyncConnection, implied: Sequence[FeedbackPrefilter | ReviewPrefilter]
 ) -> list[int] | None:
     """Return `seq`s that include every match of a filter with these prefilters; None if there are many."""
-    for prefilter in prefilters:
-        find = _counted_seqs if prefilter.is_counted else _seqs_by_ids
-        if (seqs := await find(connection, prefilter)) is not None:
+    for prefilter in implied:
+        if isinstance(prefilter, ReviewPrefilter):
+            seqs = await _reviewed_seqs(connection, prefilter)
+        elif prefilter.is_counted:
+            seqs = await _counted_seqs(connection, prefilter)
+        else:
+            seqs = await _seqs_by_ids(connection, prefilter)
+        if seqs is not None:
             return seqs
     return None
 
@@ -369,8 +396,15 @@ def _required_conditions(where: Filter) -> Iterator[Comparison | FeedbackFilter]
             yield from _required_conditions(part)
 
 
-def _prefilter(required: Comparison | FeedbackFilter, dialect: Dialect) -> FeedbackPrefilter | None:
+def _prefilter(
+    required: Comparison | FeedbackFilter, dialect: Dialect
+) -> FeedbackPrefilter | ReviewPrefilter | None:
     match required:
+        case Comparison("is_reviewed", Op.EQ, True):
+            return ReviewPrefilter(_IS_REVIEWED)
+        case Comparison("reviewed_by" | "reserved_by" as name, Op.EQ, str(reviewer)):
+            state = _IS_REVIEWED if name == "reviewed_by" else _IS_RESERVED
+            return ReviewPrefilter(f"reviewer = ? AND {state}", (clean_text(reviewer),))
         case FeedbackFilter(part, is_counted):
             entry = where_clause(schema.FEEDBACK, part, None, dialect)
             return FeedbackPrefilter(f"{entry.sql} AND {_HAS_REQUEST}", entry.values, is_counted=is_counted)
@@ -396,6 +430,16 @@ def _prefilter_by_mean(op: Op, mean: float, *, is_counted: bool) -> FeedbackPref
     if op in _AT_LEAST and mean > 0:
         return FeedbackPrefilter(f"{_IS_POSITIVE} AND {_HAS_REQUEST}", is_counted=is_counted)
     return FeedbackPrefilter(_HAS_REQUEST, is_counted=is_counted) if op in (*_AT_MOST, *_AT_LEAST) else None
+
+
+async def _reviewed_seqs(connection: AsyncConnection, prefilter: ReviewPrefilter) -> list[int] | None:
+    held = f"SELECT * FROM reviews WHERE {prefilter.sql} LIMIT {MOST_ROWS + 1}"
+    sql = (
+        f"SELECT requests.seq FROM ({held}) AS reviews {connection.dialect.ordered_join} requests"
+        f" ON {schema.REVIEWS_REQUEST} LIMIT {MOST_ROWS + 1}"
+    )
+    found = await connection.fetch_all(sql, prefilter.values)
+    return [row[0] for row in found] if len(found) <= MOST_ROWS else None
 
 
 async def _counted_seqs(connection: AsyncConnection, prefilter: FeedbackPrefilter) -> list[int] | None:

@@ -1,17 +1,22 @@
 """Metrics of many requests and groups of them (traces, sessions)."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
+
+import orjson
 
 from gateway.errors import TooLarge
 from gateway.models.feedback import Source
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Scalar
 from gateway.models.metrics import (
     DAY_US,
+    HOUR_US,
+    Coverage,
     FeedbackSums,
     GroupKey,
     Latencies,
@@ -22,11 +27,11 @@ from gateway.models.metrics import (
 )
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
 from gateway.store import aggregates, compare, rollups
-from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, where_clause
 from gateway.store.rows import clean_text, list_from_json, list_to_json
 from gateway.store.schema import IS_COUNTED, REQUEST_EXPRESSIONS, REQUESTS
+from gateway.store.splits import SqlSplits, find_split, will_be_rolled_up
 
 # Most groups of an answer; more are refused, never cut.
 MAX_PARTS = 250_000
@@ -37,7 +42,7 @@ SELECT
     (SELECT started_at_us FROM requests ORDER BY started_at_us DESC LIMIT 1)
 """
 
-QueryBuilder = Callable[[MetricsQuery, aggregates.Segment, str | None, Dialect], Query]
+QueryBuilder = Callable[[MetricsQuery, aggregates.Segment, aggregates.Split | None, Dialect], Query]
 GroupKeyFactory = Callable[[int | None, Any, Any], GroupKey]
 
 
@@ -65,19 +70,32 @@ async def read_feedback_sums(connection: AsyncConnection, spec: MetricsQuery) ->
 
 
 async def read_latencies(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
-    found: dict[GroupKey, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    found: dict[GroupKey, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(spec, connection.dialect)
-    rows = _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND)
-    async for *group_key, class_ms, number in rows:
-        found[group_key_of(*group_key)][class_ms] += number
-    return {group_key: dict(classes) for group_key, classes in found.items()}
+    async for rows in _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND):
+        # Not in the event loop, since they may be hundreds of thousands.
+        await asyncio.to_thread(_add_classes, found, rows, group_key_of)
+    return {
+        group_key: {int(class_ms): number for class_ms, number in classes.items()}
+        for group_key, classes in found.items()
+    }
+
+
+def _add_classes(
+    found: dict[GroupKey, dict[str, int]], rows: Iterable[tuple[Any, ...]], group_key_of: GroupKeyFactory
+) -> None:
+    for start, value, second, classes, *number in rows:
+        of_group = found[group_key_of(start, value, second)]
+        # Of rows a class and its number, of rollups a JSON object.
+        for class_ms, more in ((str(classes), *number),) if number else orjson.loads(classes).items():
+            of_group[class_ms] += more
 
 
 async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, int]:
-    narrowed, segments, field = await _plan_segments(connection, spec, rollups.USAGE_KIND)
+    narrowed, segments, split = await _plan_segments(connection, spec, rollups.USAGE_KIND)
     if not segments:
         return {}
-    query = aggregates.group_count_query(narrowed, segments, field, connection.dialect)
+    query = aggregates.group_count_query(narrowed, segments, split, connection.dialect)
     rows = await connection.fetch_all(query.sql, query.values)
     return {GroupKey(start): number for start, number in rows}
 
@@ -85,14 +103,14 @@ async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> 
 async def read_people(
     connection: AsyncConnection, spec: MetricsQuery, source: Source
 ) -> dict[Scalar, dict[str, PersonSums]]:
-    narrowed, segments, field = await _plan_segments(connection, spec, rollups.PEOPLE_KIND)
+    narrowed, segments, split = await _plan_segments(connection, spec, rollups.PEOPLE_KIND)
     group_key_of = _group_key_factory(spec, connection.dialect)
     people = compare.PeopleSums(lambda value: group_key_of(None, value, None).value)
     if source is not compare.ROLLED_UP_SOURCE:
         segments = aggregates.split_segments(narrowed, {})
     for segment in segments:
-        if field is not None and segment.span_us is not None:
-            query = aggregates.rolled_up_people_query(narrowed, segment, field, connection.dialect)
+        if split is not None and segment.span_us is not None:
+            query = aggregates.rolled_up_people_query(narrowed, segment, split, connection.dialect)
             rows = await connection.fetch_all(query.sql, query.values)
             # Many thousand persons a day take long to add up, and other callers' streams share the event loop.
             await asyncio.to_thread(people.add_rollups, [(value, sums) for _, value, _, sums in rows])
@@ -108,25 +126,76 @@ async def _read_rows(
     statement: QueryBuilder,
     kind: str,
     limit: int | None = None,
-) -> AsyncIterator[tuple[Any, ...]]:
-    narrowed, segments, field = await _plan_segments(connection, spec, kind)
+) -> AsyncIterator[list[tuple[Any, ...]]]:
+    narrowed, segments, split = await _plan_segments(connection, spec, kind)
     for segment in segments:
-        query = statement(narrowed, segment, field, connection.dialect)
+        query = statement(narrowed, segment, split, connection.dialect)
         sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
-        for row in await connection.fetch_all(sql, query.values):
-            yield row
+        yield await connection.fetch_all(sql, query.values)
+
+
+# The first part of rows that is counted against a time limit, and how long a part should take.
+_FIRST_PART_US = HOUR_US
+_PART_SECONDS = 0.1
+
+
+async def read_usage_within(
+    connection: AsyncConnection, spec: MetricsQuery, seconds: float
+) -> tuple[dict[GroupKey, UsageSums], Coverage]:
+    """Sum up usage from the latest requests back to where the time is used up."""
+    ends_at = time.monotonic() + seconds
+    narrowed, segments, split = await _plan_segments(connection, spec, rollups.USAGE_KIND)
+    found: dict[GroupKey, UsageSums] = {}
+    group_key_of = _group_key_factory(spec, connection.dialect)
+    parts = _PartsBackwards(segments)
+    for part in parts:
+        begun = time.monotonic()
+        query = aggregates.usage_query(narrowed, part, split, connection.dialect)
+        rows = await connection.fetch_all(f"{query.sql} LIMIT {MAX_PARTS + 1}", query.values)
+        _add_rows(UsageSums, found, rows, group_key_of)
+        parts.note_seconds(time.monotonic() - begun)
+        if time.monotonic() > ends_at:
+            break
+    is_rolled_up = await will_be_rolled_up(connection, narrowed, split, rollups.USAGE_KIND)
+    return found, Coverage(narrowed.from_us, narrowed.to_us, parts.covers_from_us, is_rolled_up)
+
+
+class _PartsBackwards:
+    """Segments from the last to the first, those of rows in parts that take about `_PART_SECONDS`."""
+
+    def __init__(self, segments: Sequence[aggregates.Segment]) -> None:
+        self._segments = list(segments)
+        self._part_us = _FIRST_PART_US
+        self.covers_from_us = segments[-1].to_us if segments else None
+
+    def __iter__(self) -> Iterator[aggregates.Segment]:
+        while self._segments:
+            segment = self._segments.pop()
+            if segment.span_us is None and segment.to_us - segment.from_us > self._part_us:
+                middle = segment.to_us - self._part_us
+                self._segments.append(replace(segment, to_us=middle))
+                segment = replace(segment, from_us=middle)
+            self.covers_from_us = segment.from_us
+            yield segment
+
+    def note_seconds(self, seconds: float) -> None:
+        if seconds < _PART_SECONDS / 2:
+            self._part_us *= 2
+        elif seconds > _PART_SECONDS * 2:
+            self._part_us = max(self._part_us // 2, 1)
 
 
 async def _plan_segments(
     connection: AsyncConnection, spec: MetricsQuery, kind: str
-) -> tuple[MetricsQuery, list[aggregates.Segment], str | None]:
+) -> tuple[MetricsQuery, list[aggregates.Segment], aggregates.Split | None]:
     await connection.begin_snapshot()
-    narrowed = await _narrow_to_data(connection, spec)
-    field = aggregates.rollup_field(narrowed, rollups.ROLLUP_KINDS[kind].fields)
+    narrowed = await _narrow_to_data(connection, aggregates.with_metadata_as_text(spec))
+    split = await find_split(connection, narrowed, rollups.ROLLUP_KINDS[kind].fields)
     rolled_up: aggregates.RolledUpSpans = {}
-    if field is not None:
-        rolled_up = await rollups.rolled_up_spans(connection, kind, field, narrowed.from_us, narrowed.to_us)
-    return narrowed, aggregates.split_segments(narrowed, rolled_up), field
+    if split is not None:
+        times = narrowed.from_us, narrowed.to_us
+        rolled_up = await rollups.rolled_up_spans(connection, kind, split.name, *times)
+    return narrowed, aggregates.split_segments(narrowed, rolled_up), split
 
 
 async def _narrow_to_data(connection: AsyncConnection, spec: MetricsQuery) -> MetricsQuery:
@@ -143,15 +212,25 @@ async def _sum_groups(
     found: dict[GroupKey, Sums] = {}
     group_key_of = _group_key_factory(spec, connection.dialect)
     rows = _read_rows(connection, spec, statement, kind, limit=MAX_PARTS + 1)
-    async for start, value, second, *values in rows:
+    async for of_segment in rows:
+        _add_rows(sums, found, of_segment, group_key_of)
+    return found
+
+
+def _add_rows(
+    sums: type[Sums],
+    found: dict[GroupKey, Sums],
+    rows: Iterable[tuple[Any, ...]],
+    group_key_of: GroupKeyFactory,
+) -> None:
+    for start, value, second, *values in rows:
         group_key, more = group_key_of(start, value, second), sums(*values)
         found[group_key] = found[group_key] + more if group_key in found else more
-        if len(found) > MAX_PARTS:
-            raise TooLarge(
-                f"the answer has more than {MAX_PARTS:,} parts.",
-                hint="Ask for less time, or group by a field of fewer values.",
-            )
-    return found
+    if len(found) > MAX_PARTS:
+        raise TooLarge(
+            f"the answer has more than {MAX_PARTS:,} parts.",
+            hint="Ask for less time, or group by a field of fewer values.",
+        )
 
 
 def _group_key_factory(spec: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
@@ -298,24 +377,29 @@ async def _with_metrics(
 T = TypeVar("T")
 
 
-class SqlMetrics(Database):
+class SqlMetrics(SqlSplits):
     """Metrics, groups and rollups."""
 
     async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
-        return await self._answer(read_usage, spec)
+        return await self._answer(read_usage, spec, rollups.USAGE_KIND)
+
+    async def usage_within(
+        self, spec: MetricsQuery, seconds: float
+    ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
+        read = partial(read_usage_within, seconds=seconds)
+        return await self._answer(read, spec, rollups.USAGE_KIND)
 
     async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
-        return await self._answer(read_latencies, spec)
+        return await self._answer(read_latencies, spec, rollups.LATENCY_KIND)
 
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
-        check_feedback_query(spec, self._dialect)
-        return await self._replica.query(partial(read_feedback_sums, spec=spec), is_costly=True)
+        return await self._answer(read_feedback_sums, spec, rollups.FEEDBACK_KIND)
 
     async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
-        return await self._answer(partial(read_people, source=source), spec)
+        return await self._answer(partial(read_people, source=source), spec, rollups.PEOPLE_KIND)
 
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
-        return await self._answer(read_group_counts, spec)
+        return await self._answer(read_group_counts, spec, rollups.USAGE_KIND)
 
     async def newest_groups(
         self, by: GroupField, where: Filter, after: GroupCursor | None, limit: int, tenant: str | None
@@ -325,9 +409,11 @@ class SqlMetrics(Database):
         )
 
     async def _answer(
-        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], spec: MetricsQuery
+        self, read: Callable[[AsyncConnection, MetricsQuery], Awaitable[T]], spec: MetricsQuery, kind: str
     ) -> T:
-        check_metrics_query(spec, self._dialect)
+        check = check_feedback_query if kind == rollups.FEEDBACK_KIND else check_metrics_query
+        check(spec, self._dialect)
+        self._note_asked(spec, kind)
         return await self._replica.query(lambda connection: read(connection, spec), is_costly=True)
 
     async def roll_up(self, at_us: int) -> int:
@@ -338,7 +424,7 @@ class SqlMetrics(Database):
             rollup = await self._primary.read(partial(rollups.compute_rollup, span=span))
             if rollup is not None:
                 kept += await self._writer.write(partial(rollups.store_rollup, rollup=rollup))
-        return kept
+        return kept + await self._build_splits(at_us)
 
 
 def _start_rollup(connection: Connection, due: tuple[str, int, int], at_us: int) -> rollups.RollupSpan:

@@ -14,7 +14,7 @@ from gateway.store import feedback, joins, rollups, schema
 from gateway.store.base import NewRows
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
-from gateway.store.filters import Query, count_rows, feedback_prefilters, find_candidate_seqs, select_rows
+from gateway.store.filters import Query, count_rows, find_candidate_seqs, prefilters, select_rows
 from gateway.store.rows import (
     REQUEST_ROWS,
     Packer,
@@ -403,13 +403,13 @@ class SqlRequests(Database):
         is_costly: bool,
         finish: Callable[[Query], Query] = lambda query: query,
     ) -> list[Any]:
-        prefilters = feedback_prefilters(where, self._dialect)
+        implied = prefilters(where, self._dialect)
 
         async def find(connection: AsyncConnection) -> list[Any]:
             candidate_seqs = None
-            if prefilters:
+            if implied:
                 await connection.begin_snapshot()
-                candidate_seqs = await find_candidate_seqs(connection, prefilters)
+                candidate_seqs = await find_candidate_seqs(connection, implied)
             table, dialect = schema.REQUESTS, self._dialect
             found = select_rows(table, where, sort, page, tenant, dialect, candidate_seqs=candidate_seqs)
             query = finish(found)

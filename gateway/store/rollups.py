@@ -164,6 +164,7 @@ ON CONFLICT (kind, span_us, starts_at_us) DO UPDATE SET
 _FINISH_ROLLUP = """
 UPDATE rollup_seals SET fields = ? WHERE kind = ? AND span_us = ? AND starts_at_us = ? AND ticket = ?
 """
+_IS_ASKED_SPLIT = "IN (SELECT split_id FROM rollup_splits)"
 _INVALIDATE = "DELETE FROM rollup_seals WHERE kind = ? AND span_us = ? AND starts_at_us = ?"
 
 
@@ -231,10 +232,12 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
         return False
     kind = ROLLUP_KINDS[span.kind]
     columns = ("span_us", "starts_at_us", "field", "tenant", "value", *kind.columns)
+    at = f"{kind.table} WHERE span_us = ? AND starts_at_us = ? AND field"
     connection.executemany(
-        f"DELETE FROM {kind.table} WHERE span_us = ? AND field = ? AND starts_at_us = ?",
-        [(span.span_us, field, span.starts_at_us) for field in kind.fields],
+        f"DELETE FROM {at} = ?", [(span.span_us, span.starts_at_us, field) for field in kind.fields]
     )
+    # Of earlier rows, and perhaps of persons who were erased since.
+    connection.execute(f"DELETE FROM {at} {_IS_ASKED_SPLIT}", (span.span_us, span.starts_at_us))
     connection.insert(kind.table, columns, rollup.rows)
     return True
 
@@ -242,8 +245,8 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
 def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
     """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
-    hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
-    spans = {span for hour in hours for span in aggregates.spans_containing(hour * HOUR_US)}
+    hours = {time_us // HOUR_US * HOUR_US for time_us in times_us if time_us >= 0}
+    spans = {(span_us, hour_us // span_us * span_us) for hour_us in hours for span_us in aggregates.SPANS}
     connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
 
 
@@ -302,8 +305,10 @@ async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]
 def delete_orphan_rollup(connection: Connection, orphan: OrphanRollup) -> None:
     """Delete the sums of a span, unless they were computed again."""
     kind = ROLLUP_KINDS[orphan.kind]
-    connection.executemany(
-        f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND field = ? AND starts_at_us = ?"
-        f" AND NOT EXISTS ({_IS_ROLLED_UP})",
-        [(orphan.span_us, field, orphan.starts_at_us, orphan.kind) for field in kind.fields],
+    of_fields = (
+        f"DELETE FROM {kind.table} AS sums WHERE span_us = ? AND starts_at_us = ?"
+        f" AND NOT EXISTS ({_IS_ROLLED_UP}) AND field"
     )
+    place = (orphan.span_us, orphan.starts_at_us, orphan.kind)
+    connection.executemany(f"{of_fields} = ?", [(*place, field) for field in kind.fields])
+    connection.execute(f"{of_fields} {_IS_ASKED_SPLIT}", place)

@@ -19,6 +19,7 @@ from gateway.models.feedback import Feedback, Receipt
 from gateway.models.principal import REDACTED, is_secret_header, is_secret_parameter
 from gateway.models.quota import Quota, QuotaUsage
 from gateway.models.request import IDENTITY_FIELDS, METADATA_COLUMNS, METADATA_KEYS, Payload, RequestRecord
+from gateway.models.reviews import RequestScore, Review
 from gateway.store.base import StoredKey
 from gateway.store.schema import EXCHANGE_COLUMNS, FACT_COLUMNS, REQUEST_INSERT_COLUMNS
 
@@ -253,6 +254,8 @@ KEY_ROWS = RowMapper(StoredKey)
 QUOTA_USAGE_ROWS = RowMapper(QuotaUsage)
 EXPORT_ROWS = RowMapper(Export)
 AUDIT_ROWS = RowMapper(AuditEntry)
+REVIEW_ROWS = RowMapper(Review)
+SCORE_ROWS = RowMapper(RequestScore)
 
 
 def _expression(column: Column, holder: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_type_hints
@@ -12,6 +13,7 @@ from gateway.models.exchange import NO_MODEL_CALLS, NO_MODEL_READS, PROBE_METHOD
 from gateway.models.export import Export
 from gateway.models.feedback import Feedback
 from gateway.models.request import REQUEST_COLUMNS, RequestRecord
+from gateway.models.reviews import Review, ReviewState
 from gateway.store.dialect import Dialect, ValueKind
 
 # An entry that rates the whole: with weight, not neutral, and no score of a metric.
@@ -25,6 +27,15 @@ IS_COUNTED = "(feedback.kind <> 'original' OR feedback.score IS NOT NULL)"
 
 # An entry that counts in metrics for the request.
 COUNTS_FOR_REQUEST = "feedback.request_seq = requests.seq AND feedback.deleted_at_us IS NULL"
+
+# A row of `reviews` about a request; written as the index `reviews_request` has it.
+REVIEWS_REQUEST = (
+    "reviews.request_id = requests.request_id AND reviews.trace_id = requests.trace_id"
+    " AND coalesce(reviews.tenant, '') = coalesce(requests.tenant, '')"
+)
+
+# Later than any time that is compared with it.
+_NEVER_US = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +110,19 @@ def _is_scored(dialect: Dialect) -> str:
     )
 
 
+def _of_review(kind: ValueKind, what: str, state: ReviewState | None = None) -> Expression:
+    has_state = "" if state is None else f" AND reviews.state = '{state}'"
+    return _fixed(kind, f"(SELECT {what} FROM reviews WHERE {REVIEWS_REQUEST}{has_state})")
+
+
 def _body_text_of(side: str) -> Expression:
     return Expression("text", lambda dialect: dialect.body_text(side), is_costly=True)
 
 
 # Computed fields of requests; durations in whole milliseconds. `feedback.…` is of the latest rating of the
 # request, its trace or its session. `is_judged`, `mean_counted_score` and the weighted grade are `has_feedback`,
-# `mean_score` and `weighted_feedback` of entries that count for the request in metrics. `…_text` is a decoded
-# body, NULL where it is empty or no UTF-8.
+# `mean_score` and `weighted_feedback` of entries that count for the request in metrics. `held_until_us` is when its
+# reservation ends, for a reviewed request never. `…_text` is a decoded body, NULL where it is empty or no UTF-8.
 REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
     "duration_ms": _fixed("number", '(("ended_at_us" - "started_at_us") / 1000)'),
     "first_byte_ms": _fixed("number", '(("first_byte_at_us" - "started_at_us") / 1000)'),
@@ -139,6 +155,13 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
     ),
     "weighted_verdict": _fixed("number", _mean_weighted_grade(COUNTS_FOR_REQUEST)),
     "is_scored": Expression("flag", _is_scored),
+    "is_reviewed": _fixed(
+        "flag",
+        f"EXISTS (SELECT 1 FROM reviews WHERE {REVIEWS_REQUEST} AND reviews.state = '{ReviewState.REVIEWED}')",
+    ),
+    "reviewed_by": _of_review("text", "reviews.reviewer", ReviewState.REVIEWED),
+    "reserved_by": _of_review("text", "reviews.reviewer", ReviewState.RESERVED),
+    "held_until_us": _of_review("number", f"coalesce(reviews.reserved_until_us, {_NEVER_US})"),
 }
 
 # Computed fields with a NAME: metadata under that key as text, or under the last key that is NAME in lower case,
@@ -153,7 +176,8 @@ NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, since it keeps what is derived from its fields.
+@dataclass(frozen=True)
 class Table:
     """A table that can be searched."""
 
@@ -168,7 +192,11 @@ class Table:
     # By prefix.
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def column_list(self) -> str:
+        return quote_columns(self.columns)
+
+    @cached_property
     def costly(self) -> tuple[str, ...]:
         return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
 
@@ -202,9 +230,10 @@ REQUESTS = replace(
     expressions=REQUEST_EXPRESSIONS,
     named_expressions=NAMED_REQUEST_EXPRESSIONS,
 )
-FEEDBACK = _table("feedback", Feedback, request_seq="number")
+FEEDBACK = _table("feedback", Feedback, request_seq="number", request_started_at_us="number")
 EXPORTS = _table("exports", Export)
 AUDIT = _table("audit", AuditEntry)
+REVIEWS = _table("reviews", Review)
 
 EXCHANGE_COLUMNS = tuple(
     column for column in REQUEST_COLUMNS if column.origin in (Origin.EXCHANGE, Origin.METADATA)

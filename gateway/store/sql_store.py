@@ -7,8 +7,11 @@ from gateway.store.feedback import SqlFeedback
 from gateway.store.keys import SqlKeys
 from gateway.store.metrics import SqlMetrics
 from gateway.store.requests import SqlRequests
+from gateway.store.reviews import SqlReviews
 from gateway.store.transfer import SqlTransfer
 
 
-class SqlStore(SqlRequests, SqlMetrics, SqlFeedback, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer):
+class SqlStore(
+    SqlRequests, SqlMetrics, SqlFeedback, SqlReviews, SqlErasure, SqlDatasets, SqlKeys, SqlAudit, SqlTransfer
+):
     """Everything that both engines store."""

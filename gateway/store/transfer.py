@@ -153,7 +153,7 @@ class SqlTransfer(Database):
         return [RECEIPT_ROWS.from_row(row) for row in rows]
 
 
-# Entries, receipts or audit entries copied at a time.
+# Entries, reviews, receipts or audit entries copied at a time.
 PAGE_ROWS = 500
 
 ReportProgress = Callable[["MigrationProgress"], None]
@@ -192,6 +192,7 @@ class StoreMigration:
         # Requests come first, so that feedback finds them.
         await self._move_requests()
         await self._move_feedback()
+        await self._move_reviews()
         await self._move_receipts()
         await self._move_keys()
         await self._move_spendings()
@@ -224,6 +225,12 @@ class StoreMigration:
             await self._target.put_feedback(missing)
             self._count(_totals_of_feedback(entries, {}), _totals_of_feedback(missing, stored))
             after_seq = found[-1][0]
+
+    async def _move_reviews(self) -> None:
+        seq = 0
+        while reviews := await self._source.reviews_after(seq, PAGE_ROWS):
+            await self._target.put_reviews(reviews)
+            seq = reviews[-1].seq
 
     async def _move_receipts(self) -> None:
         after = ("", "")

@@ -13,11 +13,15 @@ from markupsafe import Markup, escape
 
 from gateway.ui.markdown import highlight_json
 from gateway.web.endpoint import Tag
+from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.openapi import SECURITY_SCHEMES
 from gateway.wire.curl import KEY_VARIABLE
 
 # Stands for the gateway's own URL, which is known only when a page is sent.
 BASE_URL = "https://gateway.invalid"
+
+_KEY = f"x-portkey-api-key: ${KEY_VARIABLE}"
+_TOKEN = f"{TOKEN_HEADER}: $FEEDBACK_TOKEN"
 
 # Parameters that so many operations share are filters, which are listed after their own.
 _MIN_SHARING = 4
@@ -110,11 +114,12 @@ class Curl:
 
     Args:
         url: with the query of the example.
+        credential: header with the variable that holds a key or a feedback token; None where it is open to all.
     """
 
     method: str
     url: str
-    needs_key: bool
+    credential: str | None
     body: object
 
     def lines(self, is_open: bool) -> list[str]:
@@ -126,8 +131,8 @@ class Curl:
         is_implied = self.method == "GET" or (self.method == "POST" and self.body is not None)
         command = "curl " if is_implied else f"curl -X {self.method} "
         lines = [command + (self.url if re.fullmatch(r"[\w:/.%-]+", self.url) else f'"{self.url}"')]
-        if self.needs_key and not is_open:
-            lines.append(f'-H "x-portkey-api-key: ${KEY_VARIABLE}"')
+        if self.credential and not (is_open and self.credential == _KEY):
+            lines.append(f'-H "{self.credential}"')
         if self.body is not None:
             lines.append('-H "content-type: application/json"')
             lines.append(f"-d {shlex.quote(json.dumps(self.body, ensure_ascii=False))}")
@@ -320,9 +325,15 @@ def _curl(method: str, path: str, operation: _Schema, body: _Schema | None) -> C
     return Curl(
         method=method,
         url=f"{BASE_URL}{path}{'?' if query else ''}{query}",
-        needs_key=bool(operation["security"]),
+        credential=_credential(operation["security"]),
         body=None if body is None else body.get("example"),
     )
+
+
+def _credential(security: Sequence[Mapping[str, object]]) -> str | None:
+    if not security:
+        return None
+    return _KEY if any(name in SECURITY_SCHEMES for scheme in security for name in scheme) else _TOKEN
 
 
 def _reply_example(reply: _Schema | None) -> Markup | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
@@ -14,11 +13,14 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Target
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import RequestRecord
-from gateway.query.feedback import FeedbackCursor, FeedbackReader
+from gateway.models.reviews import Review
+from gateway.query.feedback import FeedbackCursor
 from gateway.query.filters import FEEDBACK_FILTERS
-from gateway.query.requests import RequestReader, RequestTexts, TextReader
-from gateway.ui.filters import CURSOR, ITEM, PageQuery
-from gateway.ui.page import Pages
+from gateway.query.readers import Readers
+from gateway.query.requests import RequestTexts
+from gateway.reviews.queue import ReviewQueue
+from gateway.ui.filters import CURSOR, ITEM, PageQuery, read_number
+from gateway.ui.page import Pages, return_page
 from gateway.ui.requests import RequestDetail, base_url, read_detail
 from gateway.web.endpoint import Endpoint
 
@@ -40,21 +42,20 @@ class Card:
     entry: Feedback
     record: RequestRecord | None
     texts: RequestTexts
+    review: Review | None
 
 
 class FeedbackPages:
     def __init__(
         self,
         pages: Pages,
-        reader: FeedbackReader,
-        texts: TextReader,
-        requests: RequestReader,
+        readers: Readers,
+        queue: ReviewQueue,
         service: FeedbackService,
     ) -> None:
         self._pages = pages
-        self._reader = reader
-        self._texts = texts
-        self._requests = requests
+        self._readers = readers
+        self._queue = queue
         self._service = service
 
     @Endpoint("GET", "/ui/feedback", Role.READ, "The page of feedback", failures=(400, 404, 503, 504))
@@ -62,13 +63,19 @@ class FeedbackPages:
         if not request.query_string:
             # What was disliked comes first; the filter stands in the URL like any other.
             raise web.HTTPFound(f"{request.path}?rating=bad&from=7d")
-        query = PageQuery.read(request, FEEDBACK_FILTERS)
+        query = PageQuery.read(request, FEEDBACK_FILTERS, own=("notice",))
         cursor = _read_cursor(query)
-        found = await self._reader.find(query.where(), PAGE_CARDS, cursor, principal.tenant)
-        counted = await self._requests.counted(found.entries)
-        texts = await self._texts.list_texts(found.entries, counted, MAX_EXCERPT_BYTES)
+        found = await self._readers.feedback.find(query.where(), PAGE_CARDS, cursor, principal.tenant)
+        counted = await self._readers.requests.counted(found.entries)
+        texts = await self._readers.texts.list_texts(found.entries, counted, MAX_EXCERPT_BYTES)
+        reviews = await self._queue.reviews_of(list(counted.values()))
         cards = [
-            Card(entry, counted.get(entry.feedback_id), texts.get(entry.feedback_id, RequestTexts()))
+            Card(
+                entry,
+                record := counted.get(entry.feedback_id),
+                texts.get(entry.feedback_id, RequestTexts()),
+                None if record is None else reviews.get(record.seq),
+            )
             for entry in found.entries
         ]
         opened = query.params.get(ITEM) or (cards[0].entry.feedback_id if cards else None)
@@ -87,6 +94,7 @@ class FeedbackPages:
                 "next_cursor": None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
                 "base_url": base_url(request),
                 "can_give": principal.has_role(Role.FEEDBACK),
+                "can_review": principal.has_role(Role.REVIEW),
             },
         )
 
@@ -99,11 +107,11 @@ class FeedbackPages:
         if record is None:
             # A link may lead to an entry that is no longer on this page of the list.
             entry = (await self._service.history(feedback_id, principal))[-1]
-            record = (await self._requests.counted([entry])).get(feedback_id)
+            record = (await self._readers.requests.counted([entry])).get(feedback_id)
         if record is None:
             return None
-        logged = await self._requests.show(record.request_id, principal.tenant, record.trace_id)
-        return await read_detail(logged)
+        logged = await self._readers.requests.show(record.request_id, principal.tenant, record.trace_id)
+        return await read_detail(logged, self._queue)
 
     @Endpoint("POST", "/ui/feedback", Role.FEEDBACK, "Give feedback on a page", failures=(400, 404, 409, 413))
     async def _give(self, request: web.Request, principal: Principal) -> web.Response:
@@ -111,7 +119,7 @@ class FeedbackPages:
         fields = await self._pages.read_form(request, principal)
         item, rule = _read_feedback(fields, principal)
         await self._service.give([item], principal, dialect=DIALECT, rule=rule)
-        raise web.HTTPSeeOther(_return_page(fields.get("return_to", "")))
+        raise web.HTTPSeeOther(return_page(fields.get("return_to", "")))
 
 
 def _read_feedback(fields: Mapping[str, str], principal: Principal) -> tuple[NewFeedback, Rule]:
@@ -195,17 +203,9 @@ def _raw(**fields: str) -> str:
     return orjson.dumps(fields).decode()
 
 
-def _return_page(wanted: str) -> str:
-    parts = urlsplit(wanted)
-    is_own = not parts.scheme and not parts.netloc and parts.path.startswith("/ui/") and "\\" not in wanted
-    return wanted if is_own and wanted.isprintable() else "/ui/feedback"
-
-
 def _read_cursor(query: PageQuery) -> FeedbackCursor | None:
     text = query.params.get(CURSOR)
     if text is None:
         return None
     time_us, _, feedback_id = text.partition(".")
-    if not time_us.isascii() or not time_us.isdigit() or not feedback_id or len(time_us) > 18:
-        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
-    return int(time_us), feedback_id
+    return read_number(time_us), feedback_id

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
+from importlib.resources import files
 from urllib.parse import parse_qsl
 
 import orjson
@@ -13,7 +15,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway.auth.feedback_tokens import FeedbackTokens
-from gateway.errors import BadInput, GatewayError, NotFound, TooLarge
+from gateway.errors import BadInput, GatewayError, NotFound, TokenExpired, TooLarge
 from gateway.feedback.payloads import NewFeedback, thumb_feedback
 from gateway.feedback.rules import upsert
 from gateway.feedback.service import FeedbackService
@@ -21,8 +23,10 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, Comparison, Op
 from gateway.models.principal import FeedbackScope, Principal
 from gateway.query.requests import RequestReader
+from gateway.ui.form_texts import ENGLISH, FormTexts, texts_for
 from gateway.web.bodies import read_body
 from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
+from gateway.web.middleware import error_headers
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
@@ -81,32 +85,29 @@ def read_form(content_type: str, body: bytes) -> FeedbackForm:
 
 
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Robots-Tag": "noindex",
     # The address grants access, so it must reach neither other sites nor a cache.
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-
-ERROR_HEADINGS = {
-    400: "That did not work",
-    401: "This link does not work",
-    404: "There is nothing here",
-    408: "That took too long",
-    413: "That was too long",
-    429: "That was a little fast",
-    503: "Your vote could not be kept",
-}
-OTHER_ERROR_HEADING = "Something went wrong"
+ASSET_HEADERS = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
 class FormPages:
-    """Renders the pages, which hold and allow neither scripts nor foreign content."""
+    """Renders the pages, which hold and allow no foreign content, and no script but the one that shows times.
+
+    Args:
+        app_name: whose answers are rated; None shows no name. A reload replaces it.
+    """
+
+    def __init__(self, app_name: str | None = None) -> None:
+        self.app_name = app_name
 
     def form(
-        self, chosen: FeedbackForm, requested_at_us: int | None, problem: str | None = None
+        self, texts: FormTexts, chosen: FeedbackForm, requested_at_us: int | None, problem: str | None = None
     ) -> web.Response:
         """Return the form.
 
@@ -116,26 +117,22 @@ class FormPages:
             problem: the error of the submitted form.
         """
         at = None if requested_at_us is None else datetime.fromtimestamp(requested_at_us // 1_000_000, UTC)
-        html = self._render("form.html", chosen=chosen, at=at, problem=problem, max_comment=MAX_COMMENT)
-        return _html_response(html, status=400 if problem else 200)
+        status = 400 if problem else 200
+        values = {"chosen": chosen, "at": at, "problem": problem, "max_comment": MAX_COMMENT}
+        return self._page("form.html", texts, status, **values)
 
-    def thanks(self, thumb: Thumb) -> web.Response:
+    def thanks(self, texts: FormTexts, submitted: FeedbackForm) -> web.Response:
         """Return the page after feedback was stored."""
-        return _html_response(self._render("thanks.html", thumb=thumb))
+        return self._page("thanks.html", texts, 200, submitted=submitted)
 
-    def problem(self, error: GatewayError) -> web.Response:
-        """Return an error as a page."""
-        # A message may quote a path that is not UTF-8.
-        message = str(error).encode(errors="replace").decode()
-        sentence = message[:1].upper() + message[1:]
-        heading = ERROR_HEADINGS.get(error.status, OTHER_ERROR_HEADING)
-        html = self._render("problem.html", heading=heading, message=sentence)
-        return _html_response(html, status=error.status)
-
-    def style(self) -> web.Response:
-        """Return the style sheet."""
-        headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return web.Response(text=self._render("style.css"), content_type="text/css", headers=headers)
+    def problem(self, error: GatewayError, texts: FormTexts = ENGLISH) -> web.Response:
+        """Return an error as a page, in words for a reader who knows no gateway."""
+        heading, sentence = texts.errors.get(error.status, texts.other_error)
+        at = None
+        if isinstance(error, TokenExpired):
+            heading, sentence = texts.expired
+            at = datetime.fromtimestamp(error.expired_at, UTC)
+        return self._page("problem.html", texts, error.status, heading=heading, sentence=sentence, at=at)
 
     @cached_property
     def _templates(self) -> Environment:
@@ -147,52 +144,77 @@ class FormPages:
             lstrip_blocks=True,
         )
 
-    def _render(self, name: str, **values: object) -> str:
-        return self._templates.get_template(name).render(values)
+    def _page(self, name: str, texts: FormTexts, status: int, **values: object) -> web.Response:
+        template = self._templates.get_template(name)
+        html = template.render(texts=texts, app_name=self.app_name, **values)
+        headers = {**PAGE_HEADERS, "Content-Language": texts.language}
+        return web.Response(text=html, content_type="text/html", status=status, headers=headers)
 
 
-def _html_response(html: str, *, status: int = 200) -> web.Response:
-    return web.Response(text=html, content_type="text/html", status=status, headers=PAGE_HEADERS)
+def _asset(name: str, content_type: str) -> web.Response:
+    text = (files("gateway.ui") / "static" / name).read_text()
+    return web.Response(text=text, content_type=content_type, headers=ASSET_HEADERS)
 
 
 # How the form is called in stored rows.
 DIALECT = "page"
 
 
-def feedback_form_api(feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> Api:
+WITHOUT_KEYS = Tag(
+    "Feedback Form", "What takes feedback from people without a key, who have a feedback token."
+)
+
+
+def feedback_form_api(
+    feedback: FeedbackService,
+    tokens: FeedbackTokens,
+    requests: RequestReader,
+    pages: FormPages,
+) -> Api:
     """Return the API of `/f`, for holders of a link with a feedback token."""
-    handlers = _FeedbackFormEndpoints(feedback, tokens, requests)
+    handlers = _FeedbackFormEndpoints(feedback, tokens, requests, pages)
     return Api(
         name=DIALECT,
-        tag=Tag("Feedback Form", "The page behind a link with a feedback token, for people without a key."),
+        tag=WITHOUT_KEYS,
         prefixes=("/f",),
-        render_error=handlers.pages.problem,
+        render_error=pages.problem,
         endpoints=endpoints_of(handlers),
     )
 
 
 class _FeedbackFormEndpoints:
-    def __init__(self, feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader) -> None:
-        self.pages = FormPages()
+    def __init__(
+        self, feedback: FeedbackService, tokens: FeedbackTokens, requests: RequestReader, pages: FormPages
+    ) -> None:
+        self._pages = pages
         self._feedback = feedback
         self._tokens = tokens
         self._requests = requests
 
     @Endpoint("GET", "/f/style.css", None, "The style sheet of the feedback form")
     async def _send_style(self, request: web.Request, _: Principal) -> web.Response:
-        return self.pages.style()
+        return _asset("form.css", "text/css")
+
+    @Endpoint(
+        "GET", "/f/form.js", None, "The script of the feedback form, which shows times in the reader's zone"
+    )
+    async def _send_script(self, request: web.Request, _: Principal) -> web.Response:
+        return _asset("form.js", "text/javascript")
 
     @Endpoint(
         "GET", "/f/{token}", None, "Show the feedback form of a feedback token", failures=(401, 404, 503)
     )
     async def _show_form(self, request: web.Request, _: Principal) -> web.Response:
-        """A page with a form. Opening it stores no feedback, not even with `?v=up` or `?v=down`, which
-        preselect a thumb."""
+        """A page with a form, in English or German by `Accept-Language`. Opening it stores no feedback, not
+        even with `?v=up` or `?v=down`, which preselect a thumb."""
+        return await self._answer_in_language(request, self._form)
+
+    async def _form(self, request: web.Request, texts: FormTexts) -> web.Response:
         principal, scope = self._read_token(request)
         earlier = await self._feedback.current(scope.request_id, principal)
         thumb = Thumb.named(request.query.get("v")) or _thumb_of(earlier)
         chosen = FeedbackForm(thumb, earlier.comment if earlier else None)
-        return self.pages.form(chosen, await self._requested_at_us(scope, principal.tenant))
+        return self._pages.form(texts, chosen, await self._requested_at_us(scope, principal.tenant))
 
     @Endpoint(
         "POST",
@@ -204,18 +226,32 @@ class _FeedbackFormEndpoints:
     async def _submit_form(self, request: web.Request, _: Principal) -> web.Response:
         """Takes the form of that page, `application/x-www-form-urlencoded`: `vote` is `up` or `down`,
         `comment` may be anything; without that field an earlier comment stays. The last feedback counts."""
+        return await self._answer_in_language(request, self._submit)
+
+    async def _submit(self, request: web.Request, texts: FormTexts) -> web.Response:
         principal, scope = self._read_token(request)
         submitted = read_form(request.content_type, await read_body(request, MAX_FORM_BYTES))
         if submitted.thumb is None:
             requested_at_us = await self._requested_at_us(scope, principal.tenant)
-            return self.pages.form(submitted, requested_at_us, problem="Please choose one of the two.")
-        comment = submitted.comment or None
-        if submitted.comment is None:
-            earlier = await self._feedback.current(scope.request_id, principal)
-            comment = earlier.comment if earlier else None
-        item = _to_feedback(submitted.thumb, comment, scope)
+            return self._pages.form(texts, submitted, requested_at_us, problem=texts.choose_one)
+        earlier = await self._feedback.current(scope.request_id, principal)
+        if submitted.comment is None and earlier is not None:
+            submitted = replace(submitted, comment=earlier.comment)
+        # The form has no field for a label, which the widget may have given.
+        item = replace(_to_feedback(submitted, scope), label=earlier.label if earlier else None)
         await self._feedback.give([item], principal, dialect=DIALECT, rule=upsert)
-        return self.pages.thanks(submitted.thumb)
+        return self._pages.thanks(texts, submitted)
+
+    async def _answer_in_language(
+        self, request: web.Request, answer: Callable[[web.Request, FormTexts], Awaitable[web.Response]]
+    ) -> web.Response:
+        texts = texts_for(request.headers.get("Accept-Language", ""))
+        try:
+            return await answer(request, texts)
+        except GatewayError as error:
+            response = self._pages.problem(error, texts)
+            response.headers.update(error_headers(error))
+            return response
 
     def _read_token(self, request: web.Request) -> tuple[Principal, FeedbackScope]:
         if self._tokens.keys is None:
@@ -232,12 +268,14 @@ class _FeedbackFormEndpoints:
         return found.records[0].started_at_us if found.records else None
 
 
-def _to_feedback(chosen: Thumb, comment: str | None, scope: FeedbackScope) -> NewFeedback:
-    raw = orjson.dumps({"vote": chosen, "comment": comment}).decode()
-    return thumb_feedback(scope.request_id, is_up=chosen is Thumb.UP, comment=comment, raw=raw)
+def _to_feedback(form: FeedbackForm, scope: FeedbackScope) -> NewFeedback:
+    comment = form.comment or None
+    raw = orjson.dumps({"vote": form.thumb, "comment": comment}).decode()
+    return thumb_feedback(scope.request_id, is_up=form.thumb is Thumb.UP, comment=comment, raw=raw)
 
 
 def _thumb_of(earlier: Feedback | None) -> Thumb | None:
-    if earlier is None or not earlier.value:
+    # Not by the value, which is positive for one star.
+    if earlier is None or not earlier.score:
         return None
-    return Thumb.UP if earlier.value > 0 else Thumb.DOWN
+    return Thumb.UP if earlier.score > 0 else Thumb.DOWN

@@ -29,6 +29,9 @@ TIME_RANGES = {
 }
 DEFAULT_RANGE = "7d"
 
+# More digits fit no column.
+_MAX_PLACE_DIGITS = 18
+
 NO_CHANGES: Mapping[str, str | None] = {}
 
 _PHRASES: Mapping[tuple[str, str], str] = {
@@ -111,9 +114,21 @@ class PageQuery:
         for name, value in request.query.items():
             if name in given:
                 raise BadInput("is given twice; give it once.", field=name)
-            # An empty field of a form asks for nothing.
-            if value.strip():
-                given[name] = value.strip()
+            given[name] = value
+        return cls.of(request.path, schema, given, own, since)
+
+    @classmethod
+    def of(
+        cls,
+        path: str,
+        schema: FilterSchema,
+        fields: Mapping[str, str],
+        own: tuple[str, ...] = (),
+        since: str = DEFAULT_RANGE,
+    ) -> "PageQuery":
+        """Read the fields of a URL or form. Raises BadInput."""
+        # An empty field of a form asks for nothing.
+        given = {name: text for name, value in fields.items() if (text := value.strip())}
         if (added := given.pop(ADDED_NAME, None)) is not None:
             value = given.pop(ADDED_VALUE, "")
             if not value:
@@ -121,7 +136,7 @@ class PageQuery:
             given[added] = value
         params = {name: given.pop(name) for name in (*_PAGE_PARAMS, *own) if name in given}
         start = given.pop("from", since)
-        return cls(request.path, schema, given, start, given.pop("to", None), params)
+        return cls(path, schema, given, start, given.pop("to", None), params)
 
     def where(self) -> Filter:
         """Return the condition that all filters together mean. Raises BadInput for a bad one; names it."""
@@ -207,6 +222,21 @@ class PageQuery:
         return Condition(
             name, value, describe_condition(name, value), self.url({name: None}), self.kept(name), choices
         )
+
+
+def read_place(text: str | None) -> tuple[int, int] | None:
+    """Return the two numbers of a place in a list. Raises BadInput."""
+    if text is None:
+        return None
+    first, _, second = text.partition(".")
+    return read_number(first), read_number(second)
+
+
+def read_number(text: str) -> int:
+    """Return the number of a place in a list. Raises BadInput."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_PLACE_DIGITS:
+        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
+    return int(text)
 
 
 def describe_condition(name: str, value: str) -> str:

@@ -14,10 +14,13 @@ from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
 from gateway.errors import BadInput, GatewayError, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
+from gateway.reviews.queue import reviewer_of
 from gateway.ui import formats
 from gateway.ui.markdown import markdown_to_html
 from gateway.web.bodies import read_body
 from gateway.web.middleware import authenticate
+
+START_PAGE = "/ui/feedback"
 
 FORM_TOKEN = "form_token"
 _FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
@@ -94,6 +97,13 @@ def _static_files() -> Mapping[str, StaticFile]:
     return found
 
 
+def return_page(wanted: str) -> str:
+    """Return the page that a form asks to go back to, if it is one of ours."""
+    # Anything else could lead to another site.
+    is_own = wanted.startswith(("/ui/", "/docs")) and wanted.isprintable() and "\\" not in wanted
+    return wanted if is_own and "/ui/sign-" not in wanted else START_PAGE
+
+
 def static_url(name: str) -> str:
     """Return the URL of a static file, which browsers may keep forever."""
     return f"/ui/static/{name}?v={_static_files()[name].version}"
@@ -168,6 +178,7 @@ class Pages:
             principal=principal,
             places=places,
             path=request.path,
+            reviewer=reviewer_of(principal),
             form_token=form_token,
             is_open=principal is OPEN_ACCESS,
             is_demo=await self._has_demo_data(principal.tenant),

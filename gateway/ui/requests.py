@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
@@ -14,12 +15,14 @@ from gateway.models.conversation import Conversation
 from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feedback
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
+from gateway.models.reviews import Review
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
-from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery
+from gateway.reviews.queue import ReviewQueue
+from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery, read_number
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
 from gateway.web.endpoint import Endpoint
@@ -52,6 +55,7 @@ class RequestDetail:
     logged: LoggedRequest
     # None where no body was kept.
     conversation: Conversation | None
+    review: Review | None
 
     @property
     def record(self) -> RequestRecord:
@@ -67,9 +71,10 @@ class RequestDetail:
 
 
 class RequestPages:
-    def __init__(self, pages: Pages, readers: Readers, tail: RequestTail) -> None:
+    def __init__(self, pages: Pages, readers: Readers, queue: ReviewQueue, tail: RequestTail) -> None:
         self._pages = pages
         self._readers = readers
+        self._queue = queue
         self._tail = tail
 
     @Endpoint("GET", "/ui/requests", Role.READ, "The page of requests", failures=(400, 503, 504))
@@ -138,7 +143,7 @@ class RequestPages:
                 "tab": tab,
                 "tabs": TABS,
                 "bars": bars,
-                "detail": await read_detail(logged),
+                "detail": await read_detail(logged, self._queue),
                 "receipt": self._readers.receipts.read(logged.record),
                 "curl": _curl(request, logged),
                 "body_view": body_view,
@@ -161,9 +166,11 @@ class RequestPages:
         )
 
 
-async def read_detail(logged: LoggedRequest) -> RequestDetail:
-    """Return a request with its conversation."""
-    return RequestDetail(logged, await asyncio.to_thread(_conversation, logged))
+async def read_detail(logged: LoggedRequest, queue: ReviewQueue) -> RequestDetail:
+    """Return a request with its conversation and review."""
+    conversation = await asyncio.to_thread(_conversation, logged)
+    reviews = await queue.reviews_of([logged.record])
+    return RequestDetail(logged, conversation, reviews.get(logged.record.seq))
 
 
 def _curl(request: web.Request, logged: LoggedRequest) -> str | None:
@@ -209,11 +216,13 @@ def headers_of(message: Message) -> list[tuple[str, str]]:
 
 def _read_cursor(query: PageQuery) -> int | None:
     text = query.params.get(CURSOR)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
-    return int(text)
+    return None if text is None else read_number(text)
+
+
+def request_url(record: RequestRecord) -> str:
+    """Return the page of a request."""
+    request_id, trace_id = quote(record.request_id, safe=""), quote(record.trace_id, safe="")
+    return f"/ui/requests/{request_id}?trace_id={trace_id}"
 
 
 def _timeline(records: tuple[RequestRecord, ...]) -> Iterator[Bar]:

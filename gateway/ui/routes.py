@@ -7,11 +7,14 @@ from gateway.auth.sign_ins import SignIns
 from gateway.feedback.service import FeedbackService
 from gateway.query.readers import Readers
 from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
 from gateway.ui.overview import OverviewPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
+from gateway.ui.reviews import ReviewPages
 from gateway.ui.sessions import SessionPages, UserPages
 from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
@@ -21,6 +24,8 @@ from gateway.web.endpoint import Api, endpoints_of
 def ui_api(
     sign_ins: SignIns,
     readers: Readers,
+    queue: ReviewQueue,
+    agreement: AgreementReader,
     tail: RequestTail,
     feedback: FeedbackService,
     quotas: Quotas,
@@ -34,12 +39,13 @@ def ui_api(
     pages = Pages(sign_ins, readers.requests.has_demo_data)
     handlers = (
         SignInPages(pages),
-        FeedbackPages(pages, readers.feedback, readers.texts, readers.requests, feedback),
+        FeedbackPages(pages, readers, queue, feedback),
         ComparePages(pages, readers.compare),
-        OverviewPages(pages, readers.overview),
+        OverviewPages(pages, readers.overview, readers.metrics),
         SessionPages(pages, readers.sessions, readers.conversations),
         UserPages(pages, readers.users, readers.feedback, readers.eraser),
-        RequestPages(pages, readers, tail),
+        RequestPages(pages, readers, queue, tail),
+        ReviewPages(pages, queue, agreement),
         SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )
     return Api(

@@ -16,7 +16,7 @@ from gateway.query.groups import SessionReader
 from gateway.query.metrics import MetricsOrder
 from gateway.query.statistics import mean_score
 from gateway.query.users import UserReader
-from gateway.ui.filters import CURSOR, PageQuery
+from gateway.ui.filters import CURSOR, PageQuery, read_number, read_place
 from gateway.ui.page import Pages
 from gateway.ui.requests import base_url
 from gateway.web.endpoint import Endpoint
@@ -37,7 +37,7 @@ class SessionPages:
     @Endpoint("GET", "/ui/sessions", Role.READ, "The page of sessions", failures=(400, 503, 504))
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
         query = PageQuery.read(request, REQUEST_FILTERS)
-        places = _read_numbers(query.params.get(CURSOR))
+        places = read_place(query.params.get(CURSOR))
         cursor = None if places is None else GroupCursor(*places)
         found = await self._sessions.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
         following = found.next_cursor
@@ -58,7 +58,7 @@ class SessionPages:
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         """Its requests as one conversation, without what each of them repeats."""
         name = request.match_info["session"]
-        after: TurnCursor | None = _read_numbers(request.query.get(CURSOR))
+        after: TurnCursor | None = read_place(request.query.get(CURSOR))
         found = await self._conversations.show_session(name, PAGE_TURNS, after, principal.tenant)
         session = await self._sessions.show(name, principal.tenant)
         cursor = found.next_cursor
@@ -89,7 +89,7 @@ class UserPages:
         start, end = query.times_us()
         where = METRICS_FILTERS.to_filter(query.filters.items())
         asked = MetricsQuery(start, end, where, tenant=principal.tenant)
-        page = Page(PAGE_ROWS, _read_offset(query.params.get(CURSOR)))
+        page = Page(PAGE_ROWS, read_number(query.params.get(CURSOR, "0")))
         found = await self._users.find(asked, query.params.get("prefix", ""), MetricsOrder(order), page)
         values = {
             "query": query,
@@ -134,20 +134,3 @@ class UserPages:
     async def _latest_feedback(self, field: str, name: str, principal: Principal) -> list[Feedback]:
         where = FEEDBACK_FILTERS.to_filter([(field, name)])
         return (await self._feedback.find(where, _LATEST_FEEDBACK, None, principal.tenant)).entries
-
-
-def _read_numbers(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    first, _, second = text.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (first, second)):
-        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
-    return int(first), int(second)
-
-
-def _read_offset(text: str | None) -> int:
-    if text is None:
-        return 0
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
-    return int(text)

@@ -96,6 +96,7 @@ class Endpoint:
         reply_types: text media types of a 200 besides JSON.
         failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
         audited_target: target of an admin action in the audit log.
+        needs_feedback_token: keys are of no use, as its handler says.
         tag: None: that of its API.
     """
 
@@ -112,6 +113,7 @@ class Endpoint:
     failures: tuple[int, ...] = ()
     audited_target: Callable[[web.Request], str | None] = _request_path
     accepts_feedback_token: bool = False
+    needs_feedback_token: bool = False
     tag: Tag | None = None
     example: Example = NO_EXAMPLE
     handler: Handler = _unbound

@@ -110,7 +110,7 @@ MAX_AGE_SECONDS = 7200
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 _ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
 _PREFLIGHT_HEADERS = {
-    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": ", ".join(_ALLOWED_HEADERS),
     "Access-Control-Max-Age": str(MAX_AGE_SECONDS),
 }

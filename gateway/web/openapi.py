@@ -154,6 +154,8 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 
 def _description(endpoint: Endpoint) -> str:
+    if endpoint.needs_feedback_token:
+        return f"{endpoint.description}\n\nNeeds a feedback token.".strip()
     token = ", or a feedback token" if endpoint.accepts_feedback_token else ""
     key = "a key of any role" if endpoint.role == ANY_ROLE else f"a key with the role `{endpoint.role}`"
     needs = f"Needs {key}{token}." if endpoint.role else "Open to all."
@@ -161,6 +163,8 @@ def _description(endpoint: Endpoint) -> str:
 
 
 def _security(endpoint: Endpoint) -> list[Json]:
+    if endpoint.needs_feedback_token:
+        return [{name: []} for name in TOKEN_SCHEMES]
     schemes = [*SECURITY_SCHEMES, *(TOKEN_SCHEMES if endpoint.accepts_feedback_token else ())]
     return [{name: []} for name in schemes] if endpoint.role else []
 
@@ -195,10 +199,12 @@ def _parameter(parameter: Parameter, examples: Mapping[str, str]) -> Json:
 
 def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
+    content: Json = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
     if endpoint.reply:
-        others = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
         example = _example_replies().get(_operation_id(endpoint))
-        success["content"] = {**schemas.content(endpoint.reply, "serialization", example), **others}
+        content = {**schemas.content(endpoint.reply, "serialization", example), **content}
+    if content:
+        success["content"] = content
     of_key = (401, 403) if endpoint.role else ()
     of_body = (408, 413, 503) if endpoint.body is not None else ()
     failures = sorted({*endpoint.failures, *of_key, *of_body})

@@ -272,3 +272,85 @@ async def test_the_description_says_which_operations_take_a_token(served: Served
         "/v1/feedback", "/v1/request/{request_id}/feedback", "/v1/request/{request_id}/score",
         "/api/feedback", "/feedback", "/api/v1/feedback",
     }  # fmt: skip
+
+
+CURRENT = "/api/v1/feedback/current"
+UPSERT = "/api/v1/feedback?rule=upsert"
+
+
+async def test_a_token_upserts_and_reads_what_it_gave_without_knowing_an_id(served: Served) -> None:
+    headers = {"x-gateway-feedback-token": served.token()}
+
+    async def give(**entry: object) -> None:
+        reply = await served.client.post(UPSERT, json=entry, headers=headers)
+        assert reply.status_code == 200, reply.text
+
+    async def current() -> object:
+        reply = await served.client.get(CURRENT, headers=headers)
+        assert reply.headers["cache-control"] == "no-store"
+        return reply.json()
+
+    assert await current() == {"rating": None, "edit": None}
+    await give(thumb="up", comment="Fine")
+    # Before its request is logged and after, it is one entry.
+    await served.store.append([exchange("request-1", "trace-1")])
+    await give(rating=2, label="off-topic")
+    await give(edited_text="Better", original_text="Good")
+    await give(edited_text="Best")
+    rating = {"thumb": None, "rating": 2, "label": "off-topic", "comment": None}
+    assert await current() == {"rating": rating, "edit": {"edited_text": "Best"}}
+    entries = sorted((entry.score or 0, entry.edited_text, entry.version) for entry in await served.entries())
+    assert entries == [(-0.5, None, 2), (0, "Best", 2)]
+    # What is read can be sent again, and the form's and Helicone's thumb is the same entry.
+    await give(**rating)
+    await served.client.post("/v1/request/request-1/feedback", json={"rating": False}, headers=headers)
+    assert await current() == {
+        "rating": {"thumb": "down", "rating": None, "label": None, "comment": None},
+        "edit": {"edited_text": "Best"},
+    }
+    # Another token of the request reads the same, one of another request does not.
+    other = {"x-gateway-feedback-token": served.token(FeedbackScope("trace-2", "request-2"))}
+    assert (await served.client.get(CURRENT, headers=other)).json() == {"rating": None, "edit": None}
+
+
+async def test_a_key_upserts_by_author_and_has_no_own_request(served: Served) -> None:
+    headers = {"x-api-key": "app-key"}
+    for author, score in (("ann", 1), ("bob", 1), ("ann", -0.5)):
+        entry = {"id": "trace-1", "score": score, "author": author}
+        assert (await served.client.post(UPSERT, json=entry, headers=headers)).status_code == 200
+    found = sorted((entry.author, entry.kind, entry.score, entry.version) for entry in await served.entries())
+    assert found == [("ann", "rating", -0.5, 2), ("bob", "rating", 1, 1)]
+    refused = await served.client.get(CURRENT, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["field"]) == (400, "x-gateway-feedback-token")
+    assert (await served.client.get(CURRENT)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        (UPSERT, [{"thumb": "up"}, {"thumb": "down"}], "body"),
+        (UPSERT, {"thumb": "up", "feedback_id": "018f3c5e-0000-7000-8000-000000000000"}, "feedback_id"),
+        ("/api/v1/feedback?rule=replace", {"thumb": "up"}, "rule"),
+        ("/api/v1/feedback?role=upsert", {"thumb": "up"}, "role"),
+        (UPSERT, {"comment": ""}, "body"),
+    ],
+)
+async def test_what_cannot_be_upserted_is_refused(
+    served: Served, path: str, body: object, field: str
+) -> None:
+    reply = await served.client.post(path, json=body, headers={"x-gateway-feedback-token": served.token()})
+    assert (reply.status_code, reply.json()["error"]["field"]) == (400, field), reply.text
+    assert await served.entries() == []
+
+
+async def test_a_page_reads_its_feedback_only_where_its_origin_is_allowed(served: Served) -> None:
+    served.origins.allowed = (PAGE,)
+    asking = {"Origin": PAGE, "Access-Control-Request-Method": "GET"}
+    asked = await served.client.options(CURRENT, headers=asking)
+    read = await served.client.get(
+        CURRENT, headers={"Origin": PAGE, "x-gateway-feedback-token": served.token()}
+    )
+    assert {reply.headers["access-control-allow-origin"] for reply in (asked, read)} == {PAGE}
+    assert "GET" in asked.headers["access-control-allow-methods"]
+    stranger = await served.client.options(CURRENT, headers={**asking, "Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in stranger.headers

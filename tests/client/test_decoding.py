@@ -5,15 +5,26 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.api.native.schemas import AppendedFeedback, LoggedRequestReply, LoggedRow, ScoreShape, TraceReply
+from gateway.api.native.reviews import AgreementReply, ModelsShape, PairShape, PeopleShape
+from gateway.api.native.schemas import (
+    AppendedFeedback,
+    LoggedRequestReply,
+    LoggedRow,
+    ReviewShape,
+    ScoreShape,
+    TraceReply,
+)
 from gateway.client import (
+    Agreement,
     Feedback,
     GatewayClient,
     LoggedRequest,
     RequestDetail,
+    Review,
     Score,
     Trace,
     UnexpectedReply,
+    models,
 )
 from gateway.client.calls import decode
 from tests.client.scripted_server import Reply, ScriptedServer
@@ -39,6 +50,11 @@ TRACE = {
         (Feedback, AppendedFeedback),
         (Score, ScoreShape),
         (Trace, TraceReply),
+        (Review, ReviewShape),
+        (Agreement, AgreementReply),
+        (models.PeopleAgreement, PeopleShape),
+        (models.ModelAgreement, ModelsShape),
+        (models.PairAgreement, PairShape),
     ],
 )
 def test_models_have_the_fields_that_the_gateway_sends(model: type, shape: type) -> None:

@@ -189,3 +189,24 @@ def test_an_overview_has_numbers_and_a_series(gateway: RunningGateway, client: G
     assert found.total.requests >= 1
     assert sum(point.requests for point in found.series) == found.total.requests
     assert found.interval_seconds == 6 * 3600
+
+
+def test_reviews_are_made_found_and_compared(gateway: RunningGateway, client: GatewayClient) -> None:
+    ask(gateway.url, "reviewed")
+    [request] = client.requests.find(trace_id="reviewed")
+    taken = client.reviews.reserve_next(trace_id="reviewed")
+    assert taken is not None
+    assert (taken.request.request_id, taken.review.state) == (request.request_id, "reserved")
+    assert client.reviews.reserve_next(trace_id="reviewed") is None
+    done = client.reviews.change(request.request_id, "reviewed", note="fine")
+    assert done is not None
+    assert client.requests.get(request.request_id).review == done
+    assert [each.request_id for each in client.requests.find(reviewed=True)] == [request.request_id]
+    assert list(client.reviews.find(page_size=1, reviewer=done.reviewer)) == [done]
+    with pytest.raises(Conflict, match="was reviewed by"):
+        client.reviews.change(request.request_id, "reserved")
+    for author, score in (("ann", 1), ("ben", 0.5)):
+        client.feedback.give("reviewed", score=score, author=author)
+    people = client.reviews.compare_scores(trace_id="reviewed").people
+    assert [(pair.people, pair.same_sign.value) for pair in people.pairs] == [(("ann", "ben"), 1.0)]
+    assert client.reviews.change(request.request_id, "open") is None

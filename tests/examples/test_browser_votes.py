@@ -78,7 +78,7 @@ def test_a_page_votes_with_the_token_of_an_answer_and_needs_no_key(
         find(browser, "#later").click()
         find(browser, "label[for=down]").click()
         find(browser, "form button").click()
-        assert find(browser, "p[role=status]:not([id])").text == "Your vote is kept: bad."
+        assert find(browser, "div[role=status]").text == "Your feedback is saved: Bad."
         assert votes(gateway)[1:] == [(-1, "feedback token", True)]
 
 

@@ -238,7 +238,7 @@ def test_a_token_is_good_until_it_expires(start_gateway: StartGateway, upstream:
         return voted.status_code == 401 and "expired on" in voted.json()["message"]
 
     eventually(refused)
-    assert "expired on" in httpx.get(f"{gateway.url}/f/{token}").text
+    assert "This link has expired" in httpx.get(f"{gateway.url}/f/{token}").text
 
 
 def use_everywhere(gateway: RunningGateway, upstream: UpstreamProcess, token: str, request_id: str) -> None:

@@ -36,6 +36,8 @@ def value_of(record: RequestRecord, field: str) -> object:
     """What a record has under a field's name."""
     if field.startswith("metadata."):
         return record.metadata.get(field.removeprefix("metadata."))
+    if field.startswith("property."):
+        return as_text(record.metadata.get(field.removeprefix("property.")))
     if field == "any_model":
         return record.requested_model if record.model is None else record.model
     value: object = getattr(record, field)
@@ -95,3 +97,8 @@ def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "flag"
     return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def as_text(value: object) -> str | None:
+    """What metadata is where it is grouped by."""
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)

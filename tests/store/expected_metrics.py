@@ -12,7 +12,7 @@ from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import Scalar
 from gateway.models.metrics import GRADE_FIELD, FeedbackSums, GroupKey, MetricsQuery, UsageSums, latency_class
 from gateway.models.request import RequestRecord
-from tests.store.expected_filters import matches, value_of
+from tests.store.expected_filters import as_text, matches, value_of
 
 T = TypeVar("T")
 
@@ -81,7 +81,9 @@ def _cell(request: RequestRecord, question: MetricsQuery, entry: Feedback | None
     width = question.bucket_us
     offset = question.bucket_offset_us
     start = None if width is None else (request.started_at_us - offset) // width * width + offset
-    return GroupKey(start, _value(request, question.group_by, entry))
+    return GroupKey(
+        start, _value(request, question.group_by, entry), _value(request, question.then_by, entry)
+    )
 
 
 def _value(request: RequestRecord, field: str | None, entry: Feedback | None) -> Scalar:
@@ -93,7 +95,7 @@ def _value(request: RequestRecord, field: str | None, entry: Feedback | None) ->
     if not field.startswith("metadata."):
         assert isinstance(found, Scalar)
         return found
-    return None if found is None else str(found).lower() if isinstance(found, bool) else str(found)
+    return as_text(found)
 
 
 def _duration_us(request: RequestRecord) -> int:

@@ -11,7 +11,7 @@ from gateway.models.exchange import Identity, LoggingOptOut, Outcome, PayloadPol
 from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
 from gateway.models.request import Facts, Usage
 from gateway.store import open_store
-from gateway.store.base import Health, Store
+from gateway.store.base import Health, NewRows, Store
 from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request_of, requests_of
 
 
@@ -22,6 +22,17 @@ async def test_append_returns_growing_seqs_in_the_order_given(store: Store) -> N
     assert [(record.seq, record.request_id) for record in await requests_of(store)] == list(
         zip(first + second, ["a", "b", "c"], strict=True)
     )
+
+
+async def test_new_rows_are_counted_from_a_position(store: Store) -> None:
+    assert await store.new_rows(0) is None
+    first, second, third = await store.append([exchange(name) for name in "abc"])
+    assert await store.new_rows(0) == NewRows(third, 3, first)
+    await store.annotate([(first, Facts()), (third, Facts())], 1)
+    assert await store.new_rows(first - 1) == NewRows(third, 3, second)
+    await store.annotate([(second, Facts())], 1)
+    assert await store.new_rows(second) == NewRows(third, 1, None)
+    assert await store.new_rows(third) is None
 
 
 async def test_appending_nothing_stores_nothing(store: Store) -> None:

@@ -18,6 +18,7 @@ from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.models.quota import QuotaUsage, Unit, Window
 from gateway.models.request import RequestRecord, StoreTotals
+from gateway.models.reviews import ReviewChange, ReviewState
 from gateway.store import open_store
 from gateway.store.base import Store, StoredKey
 from gateway.store.transfer import MigrationCheck, StoreMigration
@@ -223,3 +224,14 @@ async def test_a_target_that_others_write_to_is_told_apart_from_one_that_is_whol
 
     mover = StoreMigration(source, _Meddled(target, "", 1), quietly)
     assert (await mover.run()).wrong == ["requests", "body_bytes"]
+
+
+async def test_reviews_come_along(source: Store, target: Store) -> None:
+    seqs = await source.append([exchange(f"r{number}", f"t{number}") for number in range(3)])
+    for seq, state in zip(seqs, (ReviewState.REVIEWED, ReviewState.RESERVED), strict=False):
+        await source.change_review(seq, ReviewChange(state, "ann", 5, "a note"))
+    await move(source, target)
+    await move(source, target)
+    there = {each.request_id: replace(each, seq=0) for each in await target.reviews_after(0, 9)}
+    assert there == {each.request_id: replace(each, seq=0) for each in await source.reviews_after(0, 9)}
+    assert len(there) == 2

@@ -13,7 +13,8 @@ from gateway.auth.quotas import RateLimiter
 from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
-from gateway.ui.feedback_form import feedback_form_api
+from gateway.ui.feedback_form import FormPages, feedback_form_api
+from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
 from tests.browser import browser, browser_without_javascript
 from tests.factories import token_keys
@@ -29,8 +30,9 @@ async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
     feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)
-    api = feedback_form_api(feedback, tokens, RequestReader(store))
-    url = await serve(api, principals={}, store=store, tokens=tokens)
+    pages = FormPages()
+    api = feedback_form_api(feedback, tokens, RequestReader(store), pages)
+    url = await serve(api, widget_api(), principals={}, store=store, tokens=tokens)
     async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        yield Served(client, store, tokens)
+        yield Served(client, store, tokens, pages)
     await store.close()

@@ -28,7 +28,7 @@ REPLIES = Path(gateway.__file__).parent / "web" / "example_replies.json"
 
 KEY = "gw-admin-0123456789"
 CONFIG = {
-    "keys": [{"name": "ann", "key": KEY, "role": ["proxy", "feedback", "read", "admin"]}],
+    "keys": [{"name": "ann", "key": KEY, "role": ["admin", "review"]}],
     "feedback": {"tokens": {"keys": ["a-secret-of-at-least-32-characters"]}},
 }
 
@@ -155,7 +155,9 @@ class Examples:
         body = self._body(content)
         if path.endswith("/file"):
             return self._client.get(self._download_link(path.split("/")[-2]))
-        with self._client.stream(method.upper(), path, params=query, json=body) as reply:
+        needs_token = operation["security"] == [{"feedbackToken": []}]
+        headers = {"x-gateway-feedback-token": self._token} if needs_token else {}
+        with self._client.stream(method.upper(), path, params=query, json=body, headers=headers) as reply:
             # Server-sent events have no end.
             if not reply.headers["content-type"].startswith("text/event-stream"):
                 reply.read()

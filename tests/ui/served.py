@@ -11,6 +11,7 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.principal import FeedbackScope
 from gateway.store.base import Store
+from gateway.ui.feedback_form import FormPages
 
 SECRET = "a-secret-of-at-least-32-characters"
 RATE_LIMIT = 3
@@ -22,6 +23,7 @@ class Served:
     client: httpx.AsyncClient
     store: Store
     tokens: FeedbackTokens
+    pages: FormPages
 
     def link(self, scope: FeedbackScope = SCOPE, tenant: str | None = None) -> str:
         """A new link to the page."""

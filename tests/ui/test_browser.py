@@ -45,26 +45,27 @@ def votes(demo: RunningGateway) -> list[tuple[object, ...]]:
 def vote_by_mouse(browser: WebDriver, link: str, demo: RunningGateway) -> None:
     browser.get(link)
     assert "private" not in browser.page_source
-    assert "You asked for it on" in find(browser, "p").text
+    assert "Answered on" in find(browser, "p").text
     find(browser, "label[for=down]").click()
     find(browser, "textarea").send_keys("Too long.\nAnd <i>wrong</i>.")
     assert votes(demo) == []
     find(browser, "button").click()
-    assert find(browser, "[role=status]").text == "Your vote is kept: bad."
+    assert find(browser, "[role=status] p").text == "Your feedback is saved: Bad, with your comment:"
+    assert find(browser, "blockquote").text == "Too long.\nAnd <i>wrong</i>."
     assert votes(demo) == [(-1, "Too long.\nAnd <i>wrong</i>.", 1)]
 
     find(browser, "a").click()
     assert find(browser, "#down").is_selected()
     find(browser, "label[for=up]").click()
     find(browser, "button").click()
-    assert find(browser, "[role=status]").text == "Your vote is kept: good."
+    assert find(browser, "[role=status] p").text == "Your feedback is saved: Good, with your comment:"
     assert votes(demo) == [(1, "Too long.\nAnd <i>wrong</i>.", 2)]
 
     find(browser, "a").click()
     find(browser, "textarea").clear()
     find(browser, "button").click()
     # Waits for the next page, as a click may return before the form is sent.
-    assert find(browser, "[role=status]").text == "Your vote is kept: good."
+    assert find(browser, "[role=status]").text == "Your feedback is saved: Good."
     assert votes(demo) == [(1, None, 3)]
     assert not browser.get_log("browser")  # type: ignore[attr-defined]
 
@@ -89,7 +90,7 @@ def test_a_keyboard_is_enough(browser: WebDriver, link: str, demo: RunningGatewa
     browser.get(link)
     find(browser, "body").send_keys(keys.TAB)
     press(keys.ARROW_DOWN, keys.TAB, "By hand", keys.TAB, keys.ENTER)
-    assert find(browser, "[role=status]").text == "Your vote is kept: bad."
+    assert "saved: Bad, with your comment:" in find(browser, "[role=status]").text
     assert votes(demo) == [(-1, "By hand", 1)]
 
 
@@ -100,7 +101,7 @@ def test_a_link_that_chooses_a_thumb_leaves_the_vote_to_the_reader(
     assert find(browser, "#up").is_selected()
     assert votes(demo) == []
     find(browser, "button").click()
-    assert find(browser, "[role=status]").text == "Your vote is kept: good."
+    assert find(browser, "[role=status]").text == "Your feedback is saved: Good."
     assert votes(demo) == [(1, None, 1)]
 
 
@@ -129,11 +130,11 @@ def test_the_page_fits_a_phone_and_a_desk_by_day_and_night(
     for touched in ("label[for=up]", "label[for=down]", "button"):
         assert find(browser, touched).size["height"] >= 44, "too small for a thumb"
     ground = browser.execute_script("return getComputedStyle(document.querySelector('main')).backgroundColor")
-    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(31, 34, 38)"}[scheme]
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(24, 28, 32)"}[scheme]
 
 
 def test_every_field_has_a_name_that_is_read_out(browser: WebDriver, link: str) -> None:
     browser.get(link)
     named = [find(browser, field).accessible_name for field in ("#up", "#down", "textarea", "button")]
     assert named == ["Good", "Bad", "Anything to add? (optional)", "Send"]
-    assert find(browser, "fieldset").accessible_name == "Your vote"
+    assert find(browser, "fieldset").accessible_name == "Your feedback"

@@ -11,11 +11,12 @@ import pytest
 
 from gateway.errors import StoreUnavailable
 from gateway.feedback import rules
-from gateway.feedback.payloads import thumb_feedback
+from gateway.feedback.payloads import star_scale, thumb_feedback
 from gateway.feedback.rules import TOKEN_AUTHOR
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Kind, Source, Target
 from gateway.models.principal import FeedbackScope, Principal, Role
+from gateway.ui.form_texts import ENGLISH, GERMAN, texts_for
 from tests.factories import token_keys
 from tests.feedback.samples import exchange
 
@@ -33,8 +34,8 @@ async def test_the_page_says_when_the_answer_was_asked_for_and_nothing_more_of_i
     bodies = {"request_body": b"private question", "response_body": b"private answer"}
     await served.store.append([replace(exchange(tenant="north", started_at_us=ASKED_AT_US), **bodies)])  # type: ignore[arg-type]
     page = (await served.client.get(served.link(tenant="north"))).text
-    assert "You asked for it on" in page
-    assert "15 January 2027 at 08:00 UTC" in page
+    assert "Answered on <time" in page
+    assert ">15 January 2027, 08:00 UTC</time>" in page
     assert not [secret for secret in SECRETS_OF_THE_HOUSE if secret in page]
 
 
@@ -42,7 +43,7 @@ async def test_a_request_that_is_not_logged_or_another_tenant_s_has_no_time(serv
     await served.store.append([exchange(tenant="north")])
     for link in (served.link(tenant="south"), served.link(FeedbackScope("trace-2", "request-1"))):
         page = await served.client.get(link)
-        assert (page.status_code, "You asked" in page.text) == (200, False)
+        assert (page.status_code, "Answered on" in page.text) == (200, False)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,8 @@ async def test_sending_the_form_votes(served: Served) -> None:
     page = await served.send(served.link(tenant="north"), vote="down", comment="Too <b>long</b>")
     assert page.status_code == 200
     assert "Thank you" in page.text
+    assert "saved: Bad, with your comment:" in page.text
+    assert "<blockquote>Too &lt;b&gt;long&lt;/b&gt;</blockquote>" in page.text
     [entry] = await served.entries()
     assert (entry.kind, entry.value, entry.score, entry.source) == (Kind.THUMB, -1, -1, Source.HUMAN)
     assert (entry.comment, entry.author, entry.dialect) == ("Too <b>long</b>", TOKEN_AUTHOR, "page")
@@ -146,13 +149,13 @@ def assert_problem(page: httpx.Response, status: int, *words: str) -> None:
 async def test_a_link_that_is_too_old_or_broken_says_so(served: Served) -> None:
     for broken in (served.link()[:-1], "/f/x", "/f/%FF", "/f/%3Cscript%3E"):
         for page in (await served.client.get(broken), await served.send(broken, vote="up")):
-            assert_problem(
-                page, 401, "<h1>This link does not work</h1>", "<p>The feedback token is not valid."
-            )
+            assert_problem(page, 401, "<h1>This link is incomplete</h1>", "cut off when it was copied")
     served.tokens.keys = token_keys(["a-secret-of-at-least-32-characters"], -1)
     old = served.link()
     for page in (await served.client.get(old), await served.send(old, vote="up")):
-        assert_problem(page, 401, "<h1>This link does not work</h1>", "The feedback token expired on")
+        assert_problem(
+            page, 401, "<h1>This link has expired</h1>", "could be used until <time", "UTC</time>."
+        )
     assert await served.entries() == []
 
 
@@ -180,15 +183,16 @@ async def test_a_store_that_cannot_keep_the_vote_is_not_thanked_for(
 
     monkeypatch.setattr(served.store, "put_feedback", refuse)
     page = await served.send(served.link(), vote="up")
-    assert_problem(page, 503, "<h1>Your vote could not be kept</h1>", "The disk is full.")
+    assert_problem(page, 503, "<h1>Your feedback could not be saved</h1>")
+    assert "disk" not in page.text
     assert int(page.headers["retry-after"]) > 0
 
 
 async def test_what_no_form_of_ours_would_send_is_refused_as_a_page(served: Served) -> None:
     link = served.link()
-    assert_problem(await served.client.post(link, json={"vote": "up"}), 400, "must be a form")
+    assert_problem(await served.client.post(link, json={"vote": "up"}), 400, "send the form again")
     assert_problem(await served.send(link, vote="up", comment="x" * 4001), 413, "4,000 characters")
-    assert_problem(await served.send(link, vote="up", comment="x" * 70_000), 413, "65,536 bytes")
+    assert_problem(await served.send(link, vote="up", comment="x" * 70_000), 413, "shorten it")
     assert_problem(await served.client.put(link), 405)
     assert_problem(await served.client.get("/f/a/b"), 404)
 
@@ -201,17 +205,90 @@ async def test_every_page_is_strict_with_scripts_caches_and_other_sites(served: 
         await served.client.get("/f/x"),
     ):
         policy = page.headers["content-security-policy"]
-        assert policy.startswith("default-src 'none'; style-src 'self'; img-src data:; form-action 'self'")
+        assert policy.startswith(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-"
+        )
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
         assert page.headers["cache-control"] == "no-store"
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["x-robots-tag"] == "noindex"
         assert page.headers["x-content-type-options"] == "nosniff"
-        assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://", page.text)
+        assert not re.search(
+            r"<script>|<script(?! type=\"module\" src=\"/f/form.js\"></script>)|<style|\sstyle=|\son\w+=|https?://",
+            page.text,
+        )
 
 
-async def test_the_style_is_there_for_all(served: Served) -> None:
-    style = await served.client.get("/f/style.css")
+async def test_style_and_script_are_there_for_all(served: Served) -> None:
+    style, script = [await served.client.get(f"/f/{name}") for name in ("style.css", "form.js")]
     assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
     assert "prefers-color-scheme: dark" in style.text
+    assert (script.status_code, script.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("de-CH,de;q=0.9,en;q=0.8", "de"),
+        ("en-GB,en;q=0.9,de;q=0.8", "en"),
+        ("fr, de;q=0.5, en;q=0.4", "de"),
+        ("de;q=0", "en"),
+        ("fr", "en"),
+        ("*;;q=,de;q=x", "en"),
+    ],
+)
+def test_the_language_is_the_one_that_the_browser_prefers(accepted: str, language: str) -> None:
+    assert texts_for(accepted).language == language
+
+
+async def test_a_german_reader_is_spoken_to_in_german_throughout(served: Served) -> None:
+    german = {"Accept-Language": "de-DE,de;q=0.9,en;q=0.5"}
+    await served.store.append([exchange(started_at_us=ASKED_AT_US)])
+    link = served.link()
+    form = await served.client.get(link, headers=german)
+    empty = await served.client.post(link, data={"comment": ""}, headers=german)
+    thanks = await served.client.post(link, data={"vote": "down", "comment": "Zu lang"}, headers=german)
+    broken = await served.client.get("/f/x", headers=german)
+    said = (
+        "Antwort vom",
+        "Bitte wählen",
+        "gespeichert: Schlecht, mit Ihrem Kommentar:",
+        "Link ist unvollständig",
+    )
+    for page, words in zip((form, empty, thanks, broken), said, strict=True):
+        assert words in page.text
+        assert '<html lang="de">' in page.text
+        assert page.headers["content-language"] == "de"
+    assert "15. Januar 2027, 08:00 UTC" in form.text
+
+
+def test_every_text_is_there_in_every_language() -> None:
+    assert ENGLISH.errors.keys() == GERMAN.errors.keys()
+    assert "{}" in ENGLISH.expired[1]
+    assert "{}" in GERMAN.expired[1]
+
+
+async def test_the_page_names_the_product_that_asks(served: Served) -> None:
+    served.pages.app_name = "Acme <Assistant>"
+    for page in (await served.client.get(served.link()), await served.client.get("/f/x")):
+        assert '<p class="app">Acme &lt;Assistant&gt;</p>' in page.text
+        assert "· Acme &lt;Assistant&gt;</title>" in page.text
+
+
+async def test_a_label_and_stars_of_the_widget_are_understood_and_the_label_kept(served: Served) -> None:
+    bearer = Principal("app", frozenset(), None, FeedbackScope("trace-1", "request-1"))
+    one_star = replace(
+        thumb_feedback("request-1", is_up=True, raw="{}"),
+        kind=Kind.RATING,
+        scale=star_scale,
+        label="off-topic",
+    )
+    await FeedbackService(served.store).give([one_star], bearer, dialect="native", rule=rules.upsert)
+    link = served.link()
+    assert checked((await served.client.get(link)).text) == ["down"]
+    await served.send(link, vote="down", comment="Really")
+    [entry] = await served.entries()
+    assert (entry.kind, entry.label, entry.comment, entry.version) == (Kind.THUMB, "off-topic", "Really", 2)

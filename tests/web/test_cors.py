@@ -48,7 +48,7 @@ async def test_a_page_of_an_allowed_origin_may_read_the_answer() -> None:
 async def test_a_browser_is_told_what_such_a_page_may_send() -> None:
     answer = await told_before((APP,), APP)
     assert answer["Access-Control-Allow-Origin"] == APP
-    assert answer["Access-Control-Allow-Methods"] == "POST"
+    assert answer["Access-Control-Allow-Methods"] == "GET, POST"
     allowed = set(answer["Access-Control-Allow-Headers"].split(", "))
     assert allowed == {"x-gateway-feedback-token", "Content-Type", "Idempotency-Key", *CREDENTIAL_HEADERS}
     assert int(answer["Access-Control-Max-Age"]) > 0

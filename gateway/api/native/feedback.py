@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gateway.api.native import http_responses as responses
+from gateway.api.native.feedback_input import (
+    FeedbackInput,
+    Thumb,
+    given_by,
+    to_new_feedback,
+    to_upsert,
+    with_own_id,
+)
 from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, TimeCursor
 from gateway.api.native.schemas import FeedbackRow, Time, format_time
 from gateway.errors import BadInput
 from gateway.feedback.identifiers import waiting_note
-from gateway.feedback.payloads import NewFeedback, Scale, star_scale, unit_scale
+from gateway.feedback.payloads import (
+    EDIT_METRIC,
+    Scale,
+    stars_of,
+)
+from gateway.feedback.rules import Rule, append, upsert
 from gateway.feedback.service import FeedbackService
 from gateway.models.feedback import Feedback, Kind, Target
 from gateway.models.principal import Principal, Role
@@ -24,74 +36,15 @@ from gateway.query.feedback import FeedbackReader
 from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
-from gateway.web.bodies import abbreviate, field_path, read_idempotency_key, read_json, validate_body
-from gateway.web.endpoint import EXAMPLE_IDS, Endpoint, Example, Schema
+from gateway.web.bodies import read_idempotency_key, read_json
+from gateway.web.endpoint import ANY_ROLE, EXAMPLE_IDS, Endpoint, Example, Schema
+from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.query_params import Boolean, QueryParams
 
 ENTRY_PATH = "/api/v1/feedback/{feedback_id}"
 
 # How this API is called in stored rows.
 DIALECT = "native"
-
-# An entry may have one of these, ...
-SCORE_FIELDS = ("thumb", "rating", "score", "value")
-# ... and must have at least one of these.
-CONTENT_FIELDS = (*SCORE_FIELDS, "label", "comment", "edited_text")
-# Names of `id` in other APIs, for the error message.
-ID_ALIASES = frozenset({"trace_id", "request_id", "response_id", "session", "session_id", "subject_id"})
-
-
-def _check_thumb(value: object) -> str:
-    if value in ("up", "down"):
-        return str(value)
-    raise ValueError(f"must be up or down; got {abbreviate(value)}")
-
-
-_Thumb = Literal["up", "down"]
-_Rating = Annotated[float, Field(ge=1, le=5)]
-_Score = Annotated[float, Field(ge=-1, le=1)]
-
-
-class FeedbackInput(BaseModel):
-    """Feedback: `id`, and at least one of `thumb`, `rating`, `score`, `value`, `label`, `comment` and
-    `edited_text`; at most one of the first four. A null field counts as absent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: fields.AnyId = Field(
-        description="What the feedback is on: the id of a trace, a request, a provider's response or a session, "
-        "whether or not it is logged yet."
-    )
-    thumb: Annotated[_Thumb | None, fields.optional_field(_check_thumb, accepts=_Thumb)] = Field(
-        None, description="Good or bad."
-    )
-    rating: Annotated[float | None, fields.optional_field(fields.number_from(1, 5), accepts=_Rating)] = Field(
-        None, description="Stars: 1 is bad, 3 neutral, 5 good."
-    )
-    score: Annotated[float | None, fields.optional_field(fields.number_from(-1, 1), accepts=_Score)] = Field(
-        None, description="From -1, bad, to 1, good."
-    )
-    value: fields.OptionalGrade = Field(
-        None,
-        description="An integer from -10 to 10, as in `/v1/feedback`; `portkey_scale` of the configuration "
-        "turns it into a score.",
-    )
-    weight: fields.Weight = Field(None, description="How much the feedback counts, from 0 to 1; absent: 1.")
-    label: fields.Text = Field(None, description="A word for what is right or wrong, such as `off-topic`.")
-    comment: fields.Text = Field(None, description="Free text.")
-    original_text: fields.Text = Field(
-        None, description="The answer before it was edited; needs `edited_text`."
-    )
-    edited_text: fields.Text = Field(None, description="The answer as it should have been.")
-    author: fields.OptionalId = Field(
-        None, description="Who gives the feedback; absent: `_user` of the metadata, if it is text."
-    )
-    metadata: fields.Metadata = Field(
-        None, description="Anything else: an object, or a string that holds one as JSON."
-    )
-    feedback_id: fields.EntryId = Field(
-        None, description="The entry's id, if the caller chooses it: the same id again is a retry."
-    )
 
 
 class GivenFeedback(Schema):
@@ -127,74 +80,37 @@ class GivenReply(Schema):
     data: list[GivenFeedback] = Field(description="One per entry, in the order in which they were sent.")
 
 
-def to_new_feedback(body: object, scale: Scale) -> list[NewFeedback]:
-    """Return the feedback in a body, which is one entry or an array of 1 to 1,000.
+class CurrentRating(Schema):
+    """A rating as it can be given again."""
 
-    Args:
-        scale: turns a `value` into a score.
+    thumb: Thumb | None
+    rating: float | None = Field(description="Stars, 1 to 5; null where a thumb was given.")
+    label: str | None
+    comment: str | None
 
-    Raises:
-        BadInput: an entry is not a valid `FeedbackInput`; names the field, with its index in an array.
-    """
-    return [_to_feedback(entry, at, scale) for at, entry in fields.list_entries(body)]
+    @classmethod
+    def of(cls, entry: Feedback) -> CurrentRating:
+        score = entry.score
+        is_thumb = entry.kind is Kind.THUMB and score
+        return cls(
+            thumb=None if not is_thumb else "up" if is_thumb > 0 else "down",
+            rating=None if is_thumb or score is None else stars_of(score),
+            label=entry.label,
+            comment=entry.comment,
+        )
 
 
-def _to_feedback(entry: object, at: str, scale: Scale) -> NewFeedback:
-    _refuse_unknown_fields(entry, at)
-    given = validate_body(FeedbackInput, entry, at)
-    _refuse_contradictions(given, at)
-    kind, value, scale_of_value = _read_score(given, scale)
-    user = (given.metadata or {}).get("_user")
-    return NewFeedback(
-        feedback_id=given.feedback_id,
-        subject_id=given.id,
-        subject_field=field_path(["id"], at),
-        kind=Kind.EDIT if given.edited_text is not None else kind,
-        value=value,
-        weight=1.0 if given.weight is None else given.weight,
-        scale=scale_of_value,
-        grade=given.value,
-        label=given.label,
-        comment=given.comment,
-        original_text=given.original_text,
-        edited_text=given.edited_text,
-        author=given.author or (user if isinstance(user, str) and user else None),
-        metadata=given.metadata or {},
-        raw=orjson.dumps(entry).decode(),
+class CurrentEdit(Schema):
+    edited_text: str
+
+
+class CurrentFeedback(Schema):
+    """What the bearer of a feedback token gave last."""
+
+    rating: CurrentRating | None = Field(
+        description="By `rule=upsert`, on the form, or as a thumb elsewhere."
     )
-
-
-def _read_score(given: FeedbackInput, scale: Scale) -> tuple[Kind, float | None, Scale | None]:
-    if given.thumb is not None:
-        return Kind.THUMB, 1.0 if given.thumb == "up" else -1.0, unit_scale
-    if given.rating is not None:
-        return Kind.RATING, given.rating, star_scale
-    if given.score is not None:
-        return Kind.SCORE, given.score, unit_scale
-    if given.value is not None:
-        return Kind.RATING, float(given.value), scale
-    return Kind.CUSTOM if given.comment is None else Kind.COMMENT, None, None
-
-
-def _refuse_unknown_fields(entry: object, at: str) -> None:
-    allowed = ", ".join(FeedbackInput.model_fields)
-    for name in entry if isinstance(entry, dict) else ():
-        if name not in FeedbackInput.model_fields:
-            others = f"Allowed: {allowed}; put all else in metadata."
-            hint = "Send it as id." if name in ID_ALIASES else others
-            raise BadInput("is not a known field.", field=field_path([name], at), hint=hint)
-
-
-def _refuse_contradictions(given: FeedbackInput, at: str) -> None:
-    scores = [name for name in SCORE_FIELDS if getattr(given, name) is not None]
-    if len(scores) > 1:
-        problem = f"cannot be combined with {scores[0]}; an entry has one score."
-        raise BadInput(problem, field=field_path([scores[1]], at), hint="Send two entries.")
-    if all(getattr(given, name) is None for name in CONTENT_FIELDS):
-        names = f"{', '.join(CONTENT_FIELDS[:-1])} or {CONTENT_FIELDS[-1]}"
-        raise BadInput("has no content.", field=at or "body", hint=f"Send {names}.")
-    if given.original_text is not None and given.edited_text is None:
-        raise BadInput("needs edited_text as well.", field=field_path(["original_text"], at))
+    edit: CurrentEdit | None = Field(description="By `rule=upsert`.")
 
 
 class FeedbackWithTexts(FeedbackRow):
@@ -258,6 +174,14 @@ class FeedbackListParams(FilterParams):
     )
 
 
+class GiveParams(QueryParams):
+    rule: Literal["append", "upsert"] = Field(
+        "append",
+        description="`append`: a new entry. `upsert`: one entry, which replaces what its author gave before on the "
+        "same request, trace or session; a rating and an `edited_text` do not replace each other.",
+    )
+
+
 class AuthorErasureParams(responses.ErasureParams):
     author: str = Field(description="The author whose feedback is erased.")
 
@@ -284,19 +208,24 @@ class FeedbackEndpoints:
         "Give feedback",
         body=FeedbackInput | list[FeedbackInput],
         reply=GivenReply,
-        failures=(400, 409, 429),
+        failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
         example=Example(
             body={"id": EXAMPLE_IDS["trace_id"], "thumb": "down", "comment": "The steps are of the old app."}
         ),
     )
-    async def _give(self, request: web.Request, principal: Principal) -> web.Response:
+    async def _give(self, request: web.Request, principal: Principal, params: GiveParams) -> web.Response:
         """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
         to, or that it waits for its request. An `Idempotency-Key` makes it safe to repeat."""
         key = read_idempotency_key(request.headers)
         body = await read_json(request, self.max_body_bytes, fields.MAX_BULK)
-        items = to_new_feedback(body, self.scale_of(principal))
-        entries = await self.feedback.give(items, principal, dialect=DIALECT, idempotency_key=key)
+        if principal.scope is not None:
+            body = with_own_id(body, principal.scope)
+        items = [given_by(item, principal) for item in to_new_feedback(body, self.scale_of(principal))]
+        rule: Rule = append
+        if params.rule == "upsert":
+            items, rule = [to_upsert(items, principal.scope)], upsert
+        entries = await self.feedback.give(items, principal, dialect=DIALECT, rule=rule, idempotency_key=key)
         response = responses.json_response(GivenReply(data=[GivenFeedback.of(entry) for entry in entries]))
         response.headers.update(fields.joined_headers(entries))
         return response
@@ -354,6 +283,32 @@ class FeedbackEndpoints:
                 return
             created_at_us, feedback_id = found.next_cursor.split(".")
             following = following.model_copy(update={"cursor": (int(created_at_us), feedback_id)})
+
+    # Before the entry's path, which would take `current` for an id.
+    @Endpoint(
+        "GET",
+        "/api/v1/feedback/current",
+        ANY_ROLE,
+        "Read what a feedback token last gave",
+        failures=(400, 503, 504),
+        accepts_feedback_token=True,
+        needs_feedback_token=True,
+    )
+    async def _show_current(self, request: web.Request, principal: Principal) -> CurrentFeedback:
+        """Takes a feedback token and nothing else."""
+        if principal.scope is None:
+            raise BadInput(
+                "is missing, and this needs it.", field=TOKEN_HEADER, hint="A key has no own request."
+            )
+        request_id = principal.scope.request_id
+        rating = await self.feedback.current(request_id, principal)
+        edit = await self.feedback.current(request_id, principal, EDIT_METRIC)
+        return CurrentFeedback(
+            rating=None if rating is None else CurrentRating.of(rating),
+            edit=None
+            if edit is None or edit.edited_text is None
+            else CurrentEdit(edited_text=edit.edited_text),
+        )
 
     @Endpoint("GET", ENTRY_PATH, Role.READ, "Read one entry", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> FeedbackReply:

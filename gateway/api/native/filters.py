@@ -99,6 +99,8 @@ _Cursor = Field(description="`next_cursor` of the previous reply, to continue fr
 NumberCursor = Annotated[int | None, _cursor("([0-9]{1,18})", int), _Cursor]
 _group_cursor = _cursor(r"([0-9]{1,18})\.([0-9]{1,18})", lambda top, seq: GroupCursor(int(top), int(seq)))
 GroupListCursor = Annotated[GroupCursor | None, _group_cursor, _Cursor]
+_review_cursor = _cursor(r"([0-9]{1,18})\.([0-9]{1,18})", lambda time_us, seq: (int(time_us), int(seq)))
+ReviewListCursor = Annotated[tuple[int, int] | None, _review_cursor, _Cursor]
 _turn_cursor = _cursor(r"([0-9]{1,18})\.([0-9]{1,18})", lambda time_us, seq: (int(time_us), int(seq)))
 TurnListCursor = Annotated[tuple[int, int] | None, _turn_cursor, _Cursor]
 # Time of creation in microseconds since the epoch, and id, of the last entry that was returned.

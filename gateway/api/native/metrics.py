@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,13 +15,15 @@ from pydantic import Field
 from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import Time, format_time
-from gateway.models.clock import parse_time_us
+from gateway.errors import BadInput
+from gateway.models.clock import format_rfc3339, parse_time_us
 from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
     END_OF_TIME_US,
     HOUR_US,
+    Coverage,
     FeedbackSums,
     Latencies,
     MetricsQuery,
@@ -210,6 +213,17 @@ def parse_group_field(name: str) -> str:
     return GROUP_FIELDS[name]
 
 
+MIN_SECONDS, MAX_SECONDS = 0.1, 60.0
+
+
+def _parse_seconds(text: object) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", str(text)):
+        raise ValueError("must be a number of seconds such as 0.8")
+    if not MIN_SECONDS <= (seconds := float(str(text))) <= MAX_SECONDS:
+        raise ValueError(f"must be from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds")
+    return seconds
+
+
 def _order_names(metrics: Iterable[str]) -> list[str]:
     return [sign + name for name in metrics for sign in ("-", "")]
 
@@ -273,6 +287,13 @@ class AggregateParams(MetricsParams):
     )
     order: Annotated[str, one_of(_order_names(query.ORDER_METRICS)), _Order] = "-requests"
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Most rows to return."), DIGITS] = MAX_ROWS
+    within: Annotated[
+        float | None, parsed_by(_parse_seconds, type="number", minimum=MIN_SECONDS, maximum=MAX_SECONDS)
+    ] = Field(
+        None,
+        description="Answer within about so many seconds; where that is too short for all requests, only the "
+        "latest count, and `partial` says from when on. Without it the answer is whole, however long that takes.",
+    )
     format: Format = None
 
     @classmethod
@@ -317,10 +338,34 @@ class AggregateRow(TimedMetricsFields, GroupKeyFields):
         )
 
 
+class PartialFields(Schema):
+    """Which requests an answer is about that could not be about all of them `within` its time."""
+
+    covers_from: Time = Field(description="Only requests that started at this time or later count.")
+    share: float = Field(
+        description="Share of the time asked for that this is, as far as there are requests, from 0 to 1."
+    )
+    is_being_summed_up: bool = Field(
+        description="`true`: sums by these fields are being made, and later answers are about more; `false`: they "
+        "are not, for too many values or fields: ask for less time, for other fields or without `within`."
+    )
+
+    @classmethod
+    def of(cls, coverage: Coverage | None) -> PartialFields | None:
+        if coverage is None or coverage.covers_from_us is None:
+            return None
+        return cls(
+            covers_from=format_rfc3339(coverage.covers_from_us),
+            share=coverage.share,
+            is_being_summed_up=coverage.is_rolled_up,
+        )
+
+
 class AggregateReply(Schema):
     data: list[AggregateRow] = Field(description="By time bucket; within one by `order`.")
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
+    partial: PartialFields | None = Field(description="Null where all requests count.")
 
 
 class AggregateEndpoints:
@@ -343,12 +388,22 @@ class AggregateEndpoints:
         """Of the requests that match all filters: how many, their cost, tokens and latency, and the feedback
         on them. Without `group_by` and `bucket` there is one row; groups without requests have none."""
         asked, order = params.metrics_query(principal.tenant), params.metrics_order()
-        found = await self._metrics.find(asked, order, params.page())
+        is_csv = responses.wants_csv(request, params.format)
+        if is_csv and params.within is not None:
+            raise BadInput(
+                "cannot be given for CSV, which has no place to say what is missing.", field="within"
+            )
+        found = await self._metrics.find(asked, order, params.page(), params.within)
         # Percentiles of a thousand rows take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(lambda: [AggregateRow.of(part) for part in found.figures])
         cursor = None if found.next_offset is None else str(found.next_offset)
-        if responses.wants_csv(request, params.format):
+        if is_csv:
             responses.refuse_unknown_keys(found.unknown_keys)
             return responses.csv_response(request, "aggregates", AggregateRow, rows, cursor)
-        reply = AggregateReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        reply = AggregateReply(
+            data=rows,
+            next_cursor=cursor,
+            unknown_keys=list(found.unknown_keys),
+            partial=PartialFields.of(found.partial),
+        )
         return responses.json_response(reply)

@@ -13,6 +13,7 @@ from gateway.errors import NotFound
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.requests import RequestReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Endpoint, Example
 from gateway.web.query_params import QueryParams
 
@@ -41,8 +42,9 @@ class RequestParams(QueryParams):
 
 
 class RequestEndpoints:
-    def __init__(self, requests: RequestReader) -> None:
+    def __init__(self, requests: RequestReader, reviews: ReviewQueue) -> None:
         self._requests = requests
+        self._reviews = reviews
 
     @Endpoint(
         "GET",
@@ -92,7 +94,9 @@ class RequestEndpoints:
         request_id = request.match_info["request_id"]
         logged = await self._requests.show(request_id, principal.tenant, params.trace_id)
         if params.raw is None:
-            return responses.json_response(LoggedRequestReply.of_logged(logged))
+            reviews = await self._reviews.reviews_of([logged.record])
+            reply = LoggedRequestReply.of_logged(logged, reviews.get(logged.record.seq))
+            return responses.json_response(reply)
         message = logged.request if params.raw == "request" else logged.response
         if message is None:
             raise NotFound("no payload of this request is stored.", field="raw")

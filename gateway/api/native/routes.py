@@ -12,6 +12,7 @@ from gateway.api.native.keys import KeyEndpoints
 from gateway.api.native.metrics import AggregateEndpoints
 from gateway.api.native.overview import OverviewEndpoints
 from gateway.api.native.requests import RequestEndpoints
+from gateway.api.native.reviews import ReviewEndpoints
 from gateway.api.native.search import SearchEndpoints
 from gateway.api.native.tail import TailEndpoints
 from gateway.api.native.users import UserEndpoints
@@ -22,6 +23,8 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
 from gateway.query.readers import Readers
 from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Api, Tag, endpoints_of
 
 FEEDBACK = Tag(
@@ -38,6 +41,7 @@ SEARCH = Tag(
 USERS = Tag("Users", "What each user asked, spent and said; erase a user.")
 METRICS = Tag("Metrics", "Figures over many requests: by any field, side by side, and over time.")
 AUDIT = Tag("Audit", "Who changed what with which key.")
+REVIEWS = Tag("Reviews", "Share out disliked answers among reviewers, and see how far they agree.")
 KEYS = Tag("Keys", "API keys, their roles and what they have used.")
 
 
@@ -49,6 +53,8 @@ def native_api(
     quotas: Quotas,
     scale_of: Callable[[Principal], Scale],
     max_body_bytes: int,
+    reviews: ReviewQueue,
+    agreement: AgreementReader,
 ) -> Api:
     """Return the API of `/api/v1`.
 
@@ -65,7 +71,8 @@ def native_api(
         # Before those of one request or session, whose ids may hold slashes.
         (REQUESTS, TailEndpoints(tail, keys)),
         (CONVERSATIONS, ConversationEndpoints(readers.conversations, readers.requests, readers.receipts)),
-        (REQUESTS, RequestEndpoints(readers.requests)),
+        (REQUESTS, RequestEndpoints(readers.requests, reviews)),
+        (REVIEWS, ReviewEndpoints(reviews, agreement, readers.requests, max_body_bytes)),
         (TRACES, GroupEndpoints(readers.traces, readers.sessions)),
         (SEARCH, SearchEndpoints(readers.search)),
         (USERS, UserEndpoints(readers.users, readers.eraser)),

@@ -1,4 +1,4 @@
-"""Schemas of requests, messages, feedback, traces and sessions in the native API."""
+"""Schemas of requests, messages, feedback, reviews, traces and sessions in the native API."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from gateway.models.feedback import (
     summarise_feedback,
 )
 from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS, RequestRecord
+from gateway.models.reviews import Review, ReviewState
 from gateway.models.trace import Session, Trace
 from gateway.query.requests import LoggedRequest, Message, RequestSlice
 from gateway.web.endpoint import Schema
@@ -241,6 +242,35 @@ class AppendedFeedback(FeedbackRow):
         return cls.model_validate({**dict(FeedbackRow.of(entry)), "via": entry.target})
 
 
+class ReviewShape(Schema):
+    """A person's reservation or review of a request."""
+
+    request_id: str
+    trace_id: str
+    tenant: str | None
+    state: ReviewState
+    reviewer: str = Field(description="Name of the reviewer's key.")
+    note: str | None
+    at: Time = Field(description="When it was last reserved, or was reviewed.")
+    reserved_until: Time | None = Field(description="When the reservation ends; null once it is reviewed.")
+
+    @classmethod
+    def of(cls, review: Review | None) -> ReviewShape | None:
+        if review is None:
+            return None
+        return cls(
+            request_id=review.request_id, trace_id=review.trace_id, tenant=review.tenant, state=review.state,
+            reviewer=review.reviewer, note=review.note, at=clock.format_rfc3339(review.at_us),
+            reserved_until=format_time(review.reserved_until_us),
+        )  # fmt: skip
+
+
+# Of a request as it is now.
+CurrentReview = Annotated[
+    ReviewShape | None, Field(description="Null where nobody has reserved or reviewed it.")
+]
+
+
 class LoggedRequestReply(LoggedRow):
     """A logged request with its feedback. Request and response are null where they were not stored."""
 
@@ -250,14 +280,17 @@ class LoggedRequestReply(LoggedRow):
         description="On this request, its trace and its session, oldest first."
     )
 
+    review: CurrentReview
+
     @classmethod
-    def of_logged(cls, logged: LoggedRequest) -> LoggedRequestReply:
+    def of_logged(cls, logged: LoggedRequest, review: Review | None) -> LoggedRequestReply:
         return cls.model_validate(
             {
                 **_request_fields(logged.record, summarise_feedback(logged.feedback)),
                 "request": request_message(logged),
                 "response": response_message(logged),
                 "feedback": [AppendedFeedback.of(entry) for entry in logged.feedback],
+                "review": ReviewShape.of(review),
             }
         )
 

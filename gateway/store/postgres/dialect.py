@@ -84,9 +84,6 @@ class PostgresDialect(Dialect):
         elements = f"json_array_elements_text({column}::json) AS element (value)"
         return f"EXISTS (SELECT 1 FROM {elements} WHERE value {test})"
 
-    def json_members(self, column: str) -> str:
-        return f"json_each_text({column}::json)"
-
     def json_distinct_list(self, column: str) -> str:
         return f"coalesce(json_agg(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL), '[]')::text"
 
@@ -145,7 +142,8 @@ WHERE seq = :seq AND "{column}" IS NULL AND interpreted_at_us IS NULL
             return column
         # In rows of other fields it may be no number.
         number = "BIGINT" if is_whole else "DOUBLE PRECISION"
-        return f"CASE field WHEN '{field}' THEN CAST({column} AS {number}) END"
+        as_was = "BOOLEAN" if kind == "flag" else number
+        return f"CASE field WHEN '{field}' THEN CAST({column} AS {as_was}) END"
 
     @property
     def inside_bodies(self) -> Dialect:

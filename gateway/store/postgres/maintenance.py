@@ -85,7 +85,7 @@ def measure_server(url: str) -> int:
 # Tables with personal data.
 _PERSONAL_TABLES = (
     "requests", "payloads", "feedback", "feedback_versions", "receipts", "usage_rollups", "latency_rollups",
-    "verdict_rollups", "people_rollups",
+    "verdict_rollups", "people_rollups", "reviews",
 )  # fmt: skip
 
 

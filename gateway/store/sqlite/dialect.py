@@ -47,9 +47,6 @@ class SqliteDialect(Dialect):
     def json_has_element(self, column: str, test: str) -> str:
         return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value {test})"
 
-    def json_members(self, column: str) -> str:
-        return f"json_each({column})"
-
     def json_distinct_list(self, column: str) -> str:
         return f"json_group_array(DISTINCT {column}) FILTER (WHERE {column} IS NOT NULL)"
 

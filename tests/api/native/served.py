@@ -11,6 +11,8 @@ from gateway.feedback.service import FeedbackService
 from gateway.query.readers import Readers
 from gateway.query.receipt import ReceiptReader
 from gateway.query.tail import RequestTail
+from gateway.reviews.agreement import AgreementReader
+from gateway.reviews.queue import ReviewQueue
 from gateway.store.base import Store
 from gateway.web.endpoint import Api
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
@@ -35,4 +37,6 @@ def face_over(
         Quotas(store),
         lambda principal: thumb_scale if principal.name == "thumbs" else signed_scale,
         MIB,
+        ReviewQueue(store),
+        AgreementReader(store),
     )

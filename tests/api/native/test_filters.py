@@ -119,6 +119,7 @@ def test_each_documented_parameter_is_taken() -> None:
         "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1",
         "judged": "true", "has_feedback": "true", "min_score": "0", "max_score": "0.5", "rating": "bad",
         "format": "csv", "client_retry": "0", "attempt": "0", "is_stream": "true", "has_usage": "false",
+        "reviewed": "true",
     }  # fmt: skip
     for parameter in RequestListParams.parameters():
         search((parameter.name, samples.get(parameter.name, "x")))

@@ -236,3 +236,33 @@ async def test_a_tenant_s_figures_are_of_its_own_requests_alone(
         [row] = mine.json()["data"]
         assert (row["requests"], row["feedback"]["count"]) == (1, 1)
     assert [row["group"] for row in await ask(client, group_by="tenant")] == ["a"]
+
+
+async def test_an_answer_within_a_time_says_which_requests_count(
+    store: Store, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.store.metrics._PART_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.query.metrics._USAGE_SHARE", 0.0)
+    await fill(store, random.Random(1))
+    asked: dict[str, str] = {"group_by": "metadata.team,model", "within": "0.8"}
+    first = (await client.get("/api/v1/aggregates", params=asked)).json()
+    covered = first["partial"]
+    assert 0 < covered["share"] < 1
+    assert covered["is_being_summed_up"] is True
+    since = await ask(client, group_by="metadata.team,model", **{"from": covered["covers_from"]})
+    assert first["data"] == since
+    await store.roll_up(LATER_US)
+    later = (await client.get("/api/v1/aggregates", params=asked)).json()
+    assert later["partial"] is None
+    assert later["data"] == await ask(client, group_by="metadata.team,model")
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"within": "0"}, {"within": "soon"}, {"within": "1", "format": "csv"}]
+)
+async def test_a_time_that_cannot_be_kept_to_is_refused(
+    client: httpx.AsyncClient, parameters: dict[str, str]
+) -> None:
+    answer = await client.get("/api/v1/aggregates", params=parameters)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["field"] == "within"

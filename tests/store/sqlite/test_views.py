@@ -213,7 +213,7 @@ async def test_requests_are_found_by_their_feedback_through_indexes(tmp_path: Pa
 
     few = select_rows(REQUESTS, bad, Sort("started_at_us"), Page(), None, SQLITE, candidate_seqs=[7, 9])
     assert "SEARCH requests USING INTEGER PRIMARY KEY" in plan(tmp_path, few.sql, few.values)
-    [clue] = filters.feedback_prefilters(bad, SQLITE)
+    [clue] = filters.prefilters(bad, SQLITE)
     assert "INDEX feedback_score (score<?)" in plan(tmp_path, f"SELECT 1 FROM feedback WHERE {clue.sql}")
 
 

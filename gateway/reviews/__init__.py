@@ -1,0 +1,1 @@
+"""Reviews: a queue of requests for several people, and how far their scores agree."""
