@@ -100,7 +100,7 @@ def _static_files() -> Mapping[str, StaticFile]:
 def return_page(wanted: str) -> str:
     """Return the page that a form asks to go back to, if it is one of ours."""
     # Anything else could lead to another site.
-    is_own = wanted.startswith("/ui/") and wanted.isprintable() and "\\" not in wanted
+    is_own = wanted.startswith(("/ui/", "/docs")) and wanted.isprintable() and "\\" not in wanted
     return wanted if is_own and "/ui/sign-" not in wanted else START_PAGE
 
 

@@ -7,7 +7,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, Field
 
 from gateway.api.native.http_responses import render_error
-from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from gateway.web.endpoint import Api, Endpoint
@@ -64,7 +63,7 @@ def build(*apis: Api) -> Any:
 
 def test_our_own_apis_make_a_valid_document(store: Store) -> None:
     native = face_over(store)
-    document = build(native, documentation_api([native], "1.2.3"))
+    document = build(native)
     assert set(document["paths"]) == {
         "/api/v1/requests",
         "/api/v1/requests/tail",
@@ -93,9 +92,6 @@ def test_our_own_apis_make_a_valid_document(store: Store) -> None:
         "/api/v1/audit",
         "/api/v1/key",
         "/api/v1/keys",
-        "/openapi.json",
-        "/docs",
-        "/docs/style.css",
     }
     assert "LoggedRequestReply" in document["components"]["schemas"]
 
