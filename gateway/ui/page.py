@@ -138,10 +138,10 @@ class Pages:
     """Renders templates for the person who reads them, and reads the forms that come back.
 
     Args:
-        requests: tells whether a tenant sees any, and whether they are made up.
+        requests: tells whether a tenant sees any, and whether they are made up; None for pages without data.
     """
 
-    def __init__(self, sign_ins: SignIns, requests: RequestReader) -> None:
+    def __init__(self, sign_ins: SignIns, requests: RequestReader | None = None) -> None:
         self.sign_ins = sign_ins
         self._requests = requests
 
@@ -178,7 +178,9 @@ class Pages:
             values: variables of the template beside those of every page; `is_empty` where a list has no rows.
         """
         # An empty list says how to begin where nothing is logged at all.
-        is_new = bool(values.get("is_empty")) and not await self._requests.has_any(principal.tenant)
+        requests, tenant = self._requests, principal.tenant
+        is_demo = requests is not None and await requests.has_demo_data(tenant)
+        is_new = bool(values.get("is_empty")) and requests is not None and not await requests.has_any(tenant)
         form_token = await self.sign_ins.form_token(_cookie_of(request, principal))
         places = [place for place in PLACES if principal.has_role(place.role)]
         html = self.templates.get_template(template).render(
@@ -189,7 +191,7 @@ class Pages:
             form_token=form_token,
             is_open=principal is OPEN_ACCESS,
             is_new=is_new,
-            is_demo=await self._requests.has_demo_data(principal.tenant),
+            is_demo=is_demo,
             **values,
         )
         return html_response(html)
