@@ -83,7 +83,9 @@ class FeedbackPages:
             )
             for entry in found.entries
         ]
-        opened = query.params.get(ITEM) or (cards[0].entry.feedback_id if cards else None)
+        # What waits for its request has little to show.
+        first = next((card for card in cards if card.record is not None), cards[0] if cards else None)
+        opened = query.params.get(ITEM) or (None if first is None else first.entry.feedback_id)
         return await self._pages.render(
             request,
             principal,
