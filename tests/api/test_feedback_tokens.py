@@ -87,7 +87,7 @@ async def served(store: Store, serve: Serve) -> AsyncIterator[Served]:
 
 @every_way
 @pytest.mark.parametrize("header", ["x_gateway_feedback_token", "Authorization"])
-async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str) -> None:
+async def test_a_token_gives_feedback_without_a_key(served: Served, way: Way, header: str) -> None:
     scheme = "Bearer " if header == "Authorization" else ""
     reply = await served.vote(way, **{header: scheme + served.token(tenant="north")})
     assert reply.status_code == 200, reply.text
@@ -101,7 +101,7 @@ async def test_a_token_votes_without_a_key(served: Served, way: Way, header: str
 
 
 @every_way
-async def test_a_token_votes_on_its_own_request_alone(served: Served, way: Way) -> None:
+async def test_a_token_gives_feedback_on_its_own_request_alone(served: Served, way: Way) -> None:
     reply = await served.vote(way, "request-2", x_gateway_feedback_token=served.token())
     assert reply.status_code == 403
     assert "is for its own request only, which 'request-2' does not name" in way.complaint(reply)
@@ -198,7 +198,7 @@ async def test_an_array_of_a_token_is_all_its_own_or_refused(served: Served) -> 
     assert len(await served.entries()) == 8
 
 
-async def test_a_vote_is_scored_as_those_of_the_key_that_the_request_came_with(served: Served) -> None:
+async def test_feedback_is_scored_as_those_of_the_key_that_the_request_came_with(served: Served) -> None:
     headers = {"x-gateway-feedback-token": served.token()}
     await served.client.post("/v1/feedback", json={"trace_id": "trace-1", "value": 0}, headers=headers)
     [entry] = await served.entries()

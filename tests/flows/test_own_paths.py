@@ -90,7 +90,9 @@ def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: b
 
 
 @pytest.mark.parametrize("path", [b"/f", b"/f/x", b"/f/x/y"])
-def test_an_unknown_path_of_the_page_for_votes_is_404_as_a_page(gateway: RunningGateway, path: bytes) -> None:
+def test_an_unknown_path_of_the_page_for_feedback_is_404_as_a_page(
+    gateway: RunningGateway, path: bytes
+) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert b"<h1>There is nothing here</h1>" in answer.body

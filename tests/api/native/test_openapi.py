@@ -61,7 +61,7 @@ def build(*apis: Api) -> Any:
     return document
 
 
-def test_our_own_faces_make_a_valid_document(store: Store) -> None:
+def test_our_own_apis_make_a_valid_document(store: Store) -> None:
     native = face_over(store)
     document = build(native)
     assert set(document["paths"]) == {
@@ -106,7 +106,7 @@ def test_a_body_may_be_one_model_or_a_list_of_it() -> None:
     assert document["components"]["schemas"]["Vote"]["properties"]["value"]["maximum"] == 10
 
 
-def test_models_of_one_name_in_two_faces_do_not_meet() -> None:
+def test_models_of_one_name_in_two_apis_do_not_meet() -> None:
     one = api("one", endpoint("GET", "/one", reply=Receipt))
     two = api("two", endpoint("GET", "/two", reply=namesake()))
     document = build(one, two)
@@ -130,7 +130,7 @@ def test_path_patterns_become_required_parameters() -> None:
     ]
 
 
-def test_methods_of_one_path_stand_together_under_the_tag_of_their_face() -> None:
+def test_methods_of_one_path_stand_together_under_the_tag_of_their_api() -> None:
     document = build(api("f", endpoint("GET", "/x"), endpoint("PUT", "/x")))
     assert {method: operation["tags"] for method, operation in document["paths"]["/x"].items()} == {
         "get": ["f"],
@@ -138,7 +138,7 @@ def test_methods_of_one_path_stand_together_under_the_tag_of_their_face() -> Non
     }
 
 
-def test_failures_have_the_shape_of_their_face_and_keys_are_asked_for_only_where_needed() -> None:
+def test_failures_have_the_shape_of_their_api_and_keys_are_asked_for_only_where_needed() -> None:
     document = build(
         api("f", endpoint("GET", "/locked", failures=(404,)), endpoint("GET", "/open", role=None))
     )
