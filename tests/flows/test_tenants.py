@@ -7,6 +7,7 @@ one never says, so an answer that holds it has it from the other's rows.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,10 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/request/query-clickhouse": {"filter": "all"},
 }
 """Bodies of questions that take one."""
+
+PERIODS = {"/api/v1/overview": {"from": (NOW - timedelta(days=2)).isoformat()}}
+"""Of answers whose time would begin later each time they are asked for."""
+ENDS_NOW = re.compile(r'"(ends_at|to)":"[^"]+"')
 
 Answers = dict[str, tuple[int, Any]]
 
@@ -162,6 +167,7 @@ def ask_everything(asker: Tenant, about: Tenant) -> Answers:
         if method == "POST" and f"POST {path}" not in BODIES:
             continue
         required = {each["name"]: WINDOW[each["name"]] for each in parameters if each["name"] in WINDOW}
+        required |= PERIODS.get(path, {})
         optional = [
             each["name"] for each in parameters if each["in"] == "query" and each["name"] in about.named
         ]
@@ -171,7 +177,7 @@ def ask_everything(asker: Tenant, about: Tenant) -> Answers:
                 method, target, params={**required, **conditions}, json=BODIES.get(f"{method} {path}")
             )
             assert reply.status_code != 500, reply.text
-            answers[f"{method} {target} {conditions}"] = (reply.status_code, reply.text)
+            answers[f"{method} {target} {conditions}"] = (reply.status_code, ENDS_NOW.sub("", reply.text))
     return answers
 
 
