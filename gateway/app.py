@@ -16,7 +16,7 @@ from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
 from gateway.api.portkey import feedback as portkey_feedback
 from gateway.auth.api_keys import REFRESH_SECONDS, ApiKeys, key_refresh_task
-from gateway.auth.audit import SqlAudit
+from gateway.auth.audit import AuditLog
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.auth.quotas import Quotas, RateLimiter
 from gateway.auth.sign_ins import SignIns
@@ -215,7 +215,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         ]
         origins = AllowedOrigins(config.feedback.tokens.allow_origins)
         limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
-        middleware = AuthMiddleware(keys, tokens, origins, SqlAudit(store), access_log.answered, limits)
+        middleware = AuthMiddleware(keys, tokens, origins, AuditLog(store), access_log.answered, limits)
 
         def use(new: Runtime) -> None:
             keys.configured, keys.allowed_hosts = new.principals, new.allowed_hosts

@@ -1,4 +1,4 @@
-"""SqlAudit: record an admin action before it is carried out, and its outcome afterwards."""
+"""AuditLog: record an admin action before it is carried out, and its outcome afterwards."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ class AuditOutcome:
     text: str = DONE
 
 
-class SqlAudit:
+class AuditLog:
     def __init__(self, store: Admin) -> None:
         self._store = store
 

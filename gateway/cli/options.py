@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gateway.auth.audit import SqlAudit
+from gateway.auth.audit import AuditLog
 from gateway.errors import BadInput, NotFound
 from gateway.models.addresses import SQLITE_PREFIX
 from gateway.models.audit import AuditChannel, AuditEntry
@@ -130,7 +130,7 @@ def _sqlite_file(url: str) -> Path:
 async def audited(store: Store, action: str, target: str | None = None) -> AsyncIterator[None]:
     """Write an audit entry around what a command does to the store."""
     entry = AuditEntry(actor=_current_user(), via=AuditChannel.COMMAND, action=action, target=target)
-    async with SqlAudit(store).record(entry):
+    async with AuditLog(store).record(entry):
         yield
 
 

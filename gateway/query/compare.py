@@ -12,7 +12,7 @@ from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQue
 from gateway.models.request import REQUEST_COLUMNS
 from gateway.query import statistics
 from gateway.query.metrics import MetricsReader, comparable_field
-from gateway.query.statistics import ALPHA, MIN_PEOPLE, Difference, Estimate
+from gateway.query.statistics import ALPHA, MIN_PEOPLE, Difference, Estimate, Spread
 from gateway.store.base import Queries
 
 MIN_ARMS, MAX_ARMS = 2, 8
@@ -50,12 +50,12 @@ class Arm:
         return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
 
     @cached_property
-    def scores(self) -> Mapping[str, float]:
-        return {person: sums.weighted_score / sums.weight for person, sums in self.people.items()}
+    def spread(self) -> Spread:
+        return Spread.of({person: sums.weighted_score / sums.weight for person, sums in self.people.items()})
 
     @cached_property
     def mean_score(self) -> Estimate | None:
-        return statistics.mean_of_people(self.scores.values())
+        return statistics.mean_of_people(self.spread)
 
     @property
     def share_positive(self) -> Estimate | None:
@@ -191,7 +191,7 @@ def _compare_pairs(arms: Sequence[Arm]) -> list[Pair]:
     found = [
         (one, other, difference)
         for one, other in combinations(sorted(arms, key=_score_of, reverse=True), 2)
-        if (difference := statistics.difference_of_means(one.scores, other.scores)) is not None
+        if (difference := statistics.difference_of_means(one.spread, other.spread)) is not None
     ]
     adjusted = statistics.holm_adjusted([difference.p_value for _, _, difference in found])
     return [

@@ -1,7 +1,7 @@
 """Statistics of what people think: means with intervals, differences, correction for several comparisons."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist
@@ -75,40 +75,49 @@ def wilson_interval(share: float, n: int) -> Estimate | None:
     return Estimate(share, max((centre - margin) / scale, 0.0), min((centre + margin) / scale, 1.0))
 
 
-def mean_of_people(means: Collection[float]) -> Estimate | None:
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean of people and its variance with the added people, and what each person adds to the error of the mean.
+
+    Args:
+        mean: without the added people; `shrunk_mean`: with them.
+    """
+
+    mean: float
+    shrunk_mean: float
+    variance: float
+    influence: Mapping[str, float]
+
+    @classmethod
+    def of(cls, means: Mapping[str, float]) -> "Spread":
+        total, people = math.fsum(means.values()), len(means) + len(_ADDED_PEOPLE)
+        shrunk_mean = (total + sum(_ADDED_PEOPLE)) / people
+        scale = 1 / math.sqrt(people * (people - 1))
+        influence = {person: (value - shrunk_mean) * scale for person, value in means.items()}
+        added = ((value - shrunk_mean) * scale for value in _ADDED_PEOPLE)
+        variance = math.fsum(error * error for error in (*influence.values(), *added))
+        return cls(total / max(len(means), 1), shrunk_mean, variance, influence)
+
+    @property
+    def people(self) -> int:
+        """Their number with the added ones."""
+        return len(self.influence) + len(_ADDED_PEOPLE)
+
+
+def mean_of_people(spread: Spread) -> Estimate | None:
     """Return the mean of one value in -1…1 for each person, with its 95 % interval; none for one person.
 
     Source of the added people: A. Agresti, B. Caffo, Simple and Effective Confidence Intervals for Proportions
     and Differences of Proportions, The American Statistician 54, 2000.
     """
-    if not means:
+    if not spread.influence:
         return None
-    mean = math.fsum(means) / len(means)
-    if len(means) < 2:
-        return Estimate(mean, None, None)
-    spread = _Spread.of(dict(enumerate(means)))
+    if len(spread.influence) < 2:
+        return Estimate(spread.mean, None, None)
     margin = student_quantile(1 - ALPHA / 2, spread.people - 1) * math.sqrt(spread.variance)
-    return Estimate(mean, max(spread.mean - margin, -1.0), min(spread.mean + margin, 1.0))
-
-
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """Mean and its variance with the added people, and what each person adds to the error of the mean."""
-
-    people: int
-    mean: float
-    variance: float
-    influence: Mapping[object, float]
-
-    @classmethod
-    def of(cls, means: Mapping[object, float] | Mapping[str, float] | Mapping[int, float]) -> "_Spread":
-        people = len(means) + len(_ADDED_PEOPLE)
-        mean = math.fsum((*means.values(), *_ADDED_PEOPLE)) / people
-        scale = 1 / math.sqrt(people * (people - 1))
-        influence = {person: (value - mean) * scale for person, value in means.items()}
-        added = ((value - mean) * scale for value in _ADDED_PEOPLE)
-        variance = math.fsum(error * error for error in (*influence.values(), *added))
-        return cls(people, mean, variance, influence)
+    return Estimate(
+        spread.mean, max(spread.shrunk_mean - margin, -1.0), min(spread.shrunk_mean + margin, 1.0)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,25 +137,25 @@ class Difference:
     people: int
 
 
-def difference_of_means(one: Mapping[str, float], other: Mapping[str, float]) -> Difference | None:
+def difference_of_means(one: Spread, other: Spread) -> Difference | None:
     """Return mean of `one` minus mean of `other`; None with fewer than two people in either.
 
     The variance is robust to people who are in both arms: their errors are subtracted before they are squared.
     Sources: A. Deng, U. Knoblich, J. Lu, Applying the Delta Method in Metric Analytics, KDD 2018, section 3;
     degrees of freedom: B. L. Welch, The Generalization of Student's Problem, 1947.
     """
-    if len(one) < 2 or len(other) < 2:
+    first, second = one.influence, other.influence
+    if len(first) < 2 or len(second) < 2:
         return None
-    first, second = _Spread.of(one), _Spread.of(other)
-    both = one.keys() & other.keys()
-    shared = math.fsum(first.influence[person] * second.influence[person] for person in both)
-    variance = first.variance + second.variance - 2 * shared
-    people = len(one) + len(other) - len(both)
-    freedom = min(_welch_freedom(first, second), people + len(_ADDED_PEOPLE) - 1)
-    error, shift = math.sqrt(variance), first.mean - second.mean
+    both = first.keys() & second.keys()
+    shared = math.fsum(first[person] * second[person] for person in both)
+    variance = one.variance + other.variance - 2 * shared
+    people = len(first) + len(second) - len(both)
+    freedom = min(_welch_freedom(one, other), people + len(_ADDED_PEOPLE) - 1)
+    error, shift = math.sqrt(variance), one.shrunk_mean - other.shrunk_mean
     margin = student_quantile(1 - ALPHA / 2, freedom) * error
     return Difference(
-        value=math.fsum(one.values()) / len(one) - math.fsum(other.values()) / len(other),
+        value=one.mean - other.mean,
         low=max(shift - margin, -2.0),
         high=min(shift + margin, 2.0),
         standard_error=error,
@@ -155,7 +164,7 @@ def difference_of_means(one: Mapping[str, float], other: Mapping[str, float]) ->
     )
 
 
-def _welch_freedom(first: _Spread, second: _Spread) -> int:
+def _welch_freedom(first: Spread, second: Spread) -> int:
     parts = ((spread.variance**2 / (spread.people - 1)) for spread in (first, second))
     return max(int((first.variance + second.variance) ** 2 / math.fsum(parts)), 1)
 

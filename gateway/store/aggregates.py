@@ -162,11 +162,6 @@ def split_segments(spec: metrics.MetricsQuery, rolled_up: RolledUpSpans) -> list
     return sorted([*done, *(Segment(start, end) for start, end in left)], key=lambda part: part.from_us)
 
 
-def spans_containing(time_us: int) -> tuple[tuple[int, int], ...]:
-    """Return length and start of each span that contains a time."""
-    return tuple((span_us, time_us // span_us * span_us) for span_us in SPANS)
-
-
 def _filter_fields(where: Filter) -> Iterator[str]:
     if isinstance(where, Comparison):
         yield where.field

@@ -289,7 +289,7 @@ def select_rows(
     order = _order_by(table, sort, dialect)
     limit, offset = _page_number("limit", page.limit), _page_number("offset", page.offset)
     sql = (
-        f"SELECT {schema.quote_columns(table.columns)} FROM {table.name} WHERE {found.sql}"
+        f"SELECT {table.column_list} FROM {table.name} WHERE {found.sql}"
         f" ORDER BY {order.sql} LIMIT ? OFFSET ?"
     )
     return Query(sql, (*found.values, *order.values, limit, offset))

@@ -161,8 +161,10 @@ class ReadPool:
         self, statements: Sequence[str], parameters: Sequence[Parameters]
     ) -> list[list[Any]]:
         """Return what `fetch_first` returns for each of several parameters."""
+        if len(parameters) == 1:
+            # Nearly always, and gathering costs more than the lookup.
+            return [await self.fetch_first(statements, parameters[0])]
         self._refuse_if_closed()
-        # No task for each: that would cost more than the lookup.
         return await asyncio.gather(*(self._lookups.fetch((statements, each)) for each in parameters))
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> Any:

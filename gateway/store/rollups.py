@@ -245,8 +245,8 @@ def store_rollup(connection: Connection, rollup: Rollup) -> bool:
 def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: Iterable[int]) -> None:
     """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
-    hours = {time_us // HOUR_US for time_us in times_us if time_us >= 0}
-    spans = {span for hour in hours for span in aggregates.spans_containing(hour * HOUR_US)}
+    hours = {time_us // HOUR_US * HOUR_US for time_us in times_us if time_us >= 0}
+    spans = {(span_us, hour_us // span_us * span_us) for hour_us in hours for span_us in aggregates.SPANS}
     connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_type_hints
@@ -175,7 +176,8 @@ NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
 _KINDS: Mapping[type, ValueKind] = {bool: "flag", str: "text", int: "number", float: "number"}
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, since it keeps what is derived from its fields.
+@dataclass(frozen=True)
 class Table:
     """A table that can be searched."""
 
@@ -190,7 +192,11 @@ class Table:
     # By prefix.
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def column_list(self) -> str:
+        return quote_columns(self.columns)
+
+    @cached_property
     def costly(self) -> tuple[str, ...]:
         return tuple(name for name, expression in self.expressions.items() if expression.is_costly)
 

@@ -8,10 +8,11 @@ from aiohttp import web
 from markupsafe import Markup
 
 from gateway.models.clock import format_rfc3339, to_datetime
+from gateway.models.filters import Page
 from gateway.models.metrics import DAY_US, MetricsQuery, percentile_ms
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import FEEDBACK_FILTERS, METRICS_FILTERS
-from gateway.query.metrics import Bucket, GroupMetrics
+from gateway.query.metrics import Bucket, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
 from gateway.query.overview import AttentionItem, Overview, OverviewReader
 from gateway.query.statistics import mean_score
 from gateway.ui import formats
@@ -20,6 +21,11 @@ from gateway.ui.filters import PageQuery
 from gateway.ui.page import Pages
 from gateway.ui.requests import base_url
 from gateway.web.endpoint import Endpoint
+
+GROUP_ROWS = 50
+# A field that nobody asked for yet is counted as far as this time goes.
+GROUP_SECONDS = 0.8
+_MOST_REQUESTS_FIRST = MetricsOrder("requests")
 
 FEEDBACK_PAGE, REQUESTS_PAGE = "/ui/feedback", "/ui/requests"
 
@@ -53,22 +59,25 @@ class DrawnChart:
 
 
 class OverviewPages:
-    def __init__(self, pages: Pages, overview: OverviewReader) -> None:
+    def __init__(self, pages: Pages, overview: OverviewReader, metrics: MetricsReader) -> None:
         self._pages = pages
         self._overview = overview
+        self._metrics = metrics
 
     @Endpoint("GET", "/ui/overview", Role.READ, "The page of the overview", failures=(400, 413, 503, 504))
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
-        query = PageQuery.read(request, METRICS_FILTERS)
+        query = PageQuery.read(request, METRICS_FILTERS, own=("by", "then"))
         start, end = query.times_us()
         # The times stand beside the filter, for the sums that are kept by hour and day.
         where = METRICS_FILTERS.to_filter(query.filters.items())
-        found = await self._overview.read(MetricsQuery(start, end, where, tenant=principal.tenant))
+        asked = MetricsQuery(start, end, where, tenant=principal.tenant)
+        found, groups = await asyncio.gather(self._overview.read(asked), self._groups(asked, query))
         # Drawing takes long, and other callers' streams share the event loop.
         charts = await asyncio.to_thread(lambda: list(_draw_charts(found, query)))
         values = {
             "query": query,
             "overview": found,
+            "groups": groups,
             "tiles": list(_tiles(found, query)),
             "charts": charts,
             "attention": [(item, _attention_url(item)) for item in found.attention],
@@ -78,6 +87,14 @@ class OverviewPages:
             "base_url": base_url(request),
         }
         return await self._pages.render(request, principal, "overview.html", values)
+
+    async def _groups(self, asked: MetricsQuery, query: PageQuery) -> MetricsPage | None:
+        """Return the metrics by the one or two fields that the reader chose."""
+        by, then = query.params.get("by"), query.params.get("then")
+        if by is None:
+            return None
+        grouped = replace(asked, group_by=by, then_by=None if then == by else then)
+        return await self._metrics.find(grouped, _MOST_REQUESTS_FIRST, Page(GROUP_ROWS), GROUP_SECONDS)
 
 
 def percentile_us(metrics: GroupMetrics, share: float) -> float | None:

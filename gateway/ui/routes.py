@@ -41,7 +41,7 @@ def ui_api(
         SignInPages(pages),
         FeedbackPages(pages, readers, queue, feedback),
         ComparePages(pages, readers.compare),
-        OverviewPages(pages, readers.overview),
+        OverviewPages(pages, readers.overview, readers.metrics),
         SessionPages(pages, readers.sessions, readers.conversations),
         UserPages(pages, readers.users, readers.feedback, readers.eraser),
         RequestPages(pages, readers, queue, tail),

@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway import errors
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import ApiKeys
-from gateway.auth.audit import SqlAudit
+from gateway.auth.audit import AuditLog
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.models.audit import AuditChannel, AuditEntry
 from gateway.models.ids import new_id
@@ -160,7 +160,7 @@ class AuthMiddleware:
         keys: ApiKeys,
         tokens: FeedbackTokens | None = None,
         origins: AllowedOrigins | None = None,
-        audit_log: SqlAudit | None = None,
+        audit_log: AuditLog | None = None,
         on_answer: OnResponse | None = None,
         bodies: BodyLimits | None = None,
     ) -> None:
@@ -217,7 +217,7 @@ class AuthMiddleware:
         return handle
 
     async def _answer_audited(
-        self, request: web.Request, principal: Principal, endpoint: Endpoint, audit_log: SqlAudit
+        self, request: web.Request, principal: Principal, endpoint: Endpoint, audit_log: AuditLog
     ) -> web.StreamResponse:
         target = endpoint.audited_target(request)
         entry = AuditEntry(

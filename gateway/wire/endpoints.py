@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import orjson
+
+from gateway.models.conversation import Conversation
 from gateway.wire import (
     anthropic,
     bedrock,
@@ -22,8 +25,8 @@ from gateway.wire import (
     text_generation,
 )
 from gateway.wire.event_streams import read_events
-from gateway.wire.formats import OPAQUE, WireFormat
-from gateway.wire.json_fields import JsonObject, objects_in, parse_object
+from gateway.wire.formats import OPAQUE, WireFormat, WireMessage
+from gateway.wire.json_fields import JsonObject, has_too_many_values, objects_in, parse_object
 
 OTHER_ENDPOINT = "other"
 
@@ -220,6 +223,30 @@ def endpoint_of_logged_answer(answer: object, path: str) -> str:
 def format_of(endpoint: str, content_type: str, body: bytes) -> WireFormat:
     """Return the format of an answer: its endpoint's, or else the one that it calls itself."""
     return _format_at(endpoint, body) or _recognised(content_type, body) or FORMATS.get(endpoint) or OPAQUE
+
+
+def read_conversation(endpoint: str, request: WireMessage, response: WireMessage) -> Conversation:
+    """Return what the decoded bodies of an exchange say. Never raises."""
+    return format_of(endpoint, response.content_type, response.body).conversation(request, response)
+
+
+def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
+    """Return a stream, whole or cut, as the one object that the provider would have sent unstreamed.
+
+    None for what is no stream of a known format, or holds too much. Never raises.
+
+    Args:
+        body: of the response, its content-encoding undone.
+    """
+    if has_too_many_values(body):
+        return None
+    whole = format_of(endpoint, content_type, body).reassemble(content_type, body)
+    try:
+        orjson.dumps(whole)
+    except orjson.JSONEncodeError:
+        # orjson reads deeper than it writes, and callers write what they get.
+        return None
+    return whole
 
 
 def _format_at(endpoint: str, body: bytes) -> WireFormat | None:

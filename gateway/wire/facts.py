@@ -4,16 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import orjson
-
-from gateway.models.conversation import Conversation
 from gateway.models.exchange import Exchange, Outcome, declares_stream, first_value
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Billing, Cost, Facts, Usage
 from gateway.wire import formats
 from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
 from gateway.wire.endpoints import RETRIEVAL_SUFFIXES, format_of
-from gateway.wire.json_fields import has_too_many_values
 
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
@@ -86,32 +82,6 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
         other_response_ids=(*response_facts.other_ids, *_request_ids(exchange, response_facts)),
         is_retrieval=exchange.endpoint.endswith(RETRIEVAL_SUFFIXES),
     )
-
-
-def read_conversation(
-    endpoint: str, request: formats.WireMessage, response: formats.WireMessage
-) -> Conversation:
-    """Return what the decoded bodies of an exchange say. Never raises."""
-    return format_of(endpoint, response.content_type, response.body).conversation(request, response)
-
-
-def reassemble(endpoint: str, content_type: str, body: bytes) -> object | None:
-    """Return a stream, whole or cut, as the one object that the provider would have sent unstreamed.
-
-    None for what is no stream of a known format, or holds too much. Never raises.
-
-    Args:
-        body: of the response, its content-encoding undone.
-    """
-    if has_too_many_values(body):
-        return None
-    whole = format_of(endpoint, content_type, body).reassemble(content_type, body)
-    try:
-        orjson.dumps(whole)
-    except orjson.JSONEncodeError:
-        # orjson reads deeper than it writes, and callers write what they get.
-        return None
-    return whole
 
 
 def _request_ids(exchange: Exchange, response_facts: formats.ResponseFacts) -> Iterator[str]:

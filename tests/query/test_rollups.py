@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -20,6 +21,9 @@ class Watched:
         self.asked = asyncio.Semaphore(0)
         self.times = 0
         self.failures: list[Exception] = [StoreUnavailable("not now."), RuntimeError("nor now")]
+
+    def on_new_split(self, callback: Callable[[], None]) -> None:
+        """Nothing asks for one here."""
 
     async def roll_up(self, at_us: int) -> int:
         self.asked.release()

@@ -12,6 +12,7 @@ from gateway.query.statistics import (
     ALPHA,
     Difference,
     Estimate,
+    Spread,
     difference_of_means,
     holm_adjusted,
     mean_of_people,
@@ -99,19 +100,23 @@ def test_student_s_distribution_is_that_of_the_tables(freedom: int, quantile: fl
     assert student_cdf(0, freedom) == pytest.approx(0.5)
 
 
+def spread_of(*means: float) -> Spread:
+    return Spread.of({str(person): mean for person, mean in enumerate(means)})
+
+
 def test_the_mean_of_people_by_hand() -> None:
     # With -1 and 1 added, six people have mean 1/6, squares 2.5 - 6/36, and five degrees of freedom.
-    estimate = mean_of_people([0.5, 0.0, 0.5, 0.0])
+    estimate = mean_of_people(spread_of(0.5, 0.0, 0.5, 0.0))
     assert estimate is not None
     margin = 2.57058 * math.sqrt((2.5 - 1 / 6) / 5 / 6)
     assert estimate.value == 0.25
     assert (estimate.low, estimate.high) == pytest.approx((1 / 6 - margin, 1 / 6 + margin), abs=1e-4)
-    assert mean_of_people([0.5]) == Estimate(0.5, None, None)
-    assert mean_of_people([]) is None
+    assert mean_of_people(spread_of(0.5)) == Estimate(0.5, None, None)
+    assert mean_of_people(spread_of()) is None
 
 
 def test_a_few_people_of_one_mind_are_no_certainty() -> None:
-    estimate = mean_of_people([1.0] * 10)
+    estimate = mean_of_people(spread_of(*[1.0] * 10))
     assert estimate is not None
     assert estimate.value == estimate.high == 1.0
     assert estimate.low is not None
@@ -121,7 +126,7 @@ def test_a_few_people_of_one_mind_are_no_certainty() -> None:
 def test_the_difference_of_strangers_is_welch_s() -> None:
     one = {f"a{n}": score for n, score in enumerate([0.5, 0.7, 0.1, -0.2, 0.9, 0.4])}
     other = {f"b{n}": score for n, score in enumerate([-0.5, 0.2, 0.1, -0.8])}
-    found = difference_of_means(one, other)
+    found = difference_of_means(Spread.of(one), Spread.of(other))
     assert found is not None
     assert found.value == pytest.approx(0.4 + 0.25)
 
@@ -142,7 +147,8 @@ def test_people_in_both_arms_are_compared_with_themselves() -> None:
     one = {f"p{n}": mind + 0.1 for n, mind in enumerate(kind)}
     other = {f"p{n}": mind - 0.1 for n, mind in enumerate(kind)}
     strangers = {f"q{n}": mind - 0.1 for n, mind in enumerate(kind)}
-    paired, unpaired = difference_of_means(one, other), difference_of_means(one, strangers)
+    first, second, third = (Spread.of(arm) for arm in (one, other, strangers))
+    paired, unpaired = difference_of_means(first, second), difference_of_means(first, third)
     assert paired is not None
     assert unpaired is not None
     assert paired.standard_error < unpaired.standard_error / 3
@@ -190,7 +196,7 @@ def false_claims(arms: tuple[range, ...], share: float) -> int:
     claims = 0
     for _ in range(RUNS):
         kindness = [dice.gauss(0, 0.25) for _ in range(120)]
-        scores = [scores_of(dice, people, share, kindness) for people in arms]
+        scores = [Spread.of(scores_of(dice, people, share, kindness)) for people in arms]
         pairs = [(a, b) for n, a in enumerate(scores) for b in scores[n + 1 :]]
         found = [difference for a, b in pairs if (difference := difference_of_means(a, b))]
         claims += min(holm_adjusted([difference.p_value for difference in found])) < ALPHA
@@ -212,7 +218,7 @@ def test_a_difference_is_found_about_as_often_as_the_number_of_people_promises()
             {f"{arm}{n}": dice.choices([1.0, -1.0], [liked, 1 - liked])[0] for n in range(250)}
             for arm, liked in (("a", 0.6), ("b", 0.475))
         ]
-        found = difference_of_means(*arms)
+        found = difference_of_means(*map(Spread.of, arms))
         assert found is not None
         hits += found.p_value < ALPHA
     # 250 people in each arm have a power of 80 % for this difference.
