@@ -52,6 +52,14 @@ def browser_without_javascript(tmp_path: Path) -> Iterator[WebDriver]:
     driver.quit()
 
 
+@pytest.fixture(scope="session")
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """A browser for tests that leave nothing behind in it but a sign-in."""
+    driver = _start(tmp_path_factory.mktemp("browser") / "profile", {})
+    yield driver
+    driver.quit()
+
+
 def find(browser: WebDriver, selector: str) -> Any:
     """Return the element, once it is there; a failure shows what the page says."""
     elements = browser.find_elements("css selector", selector)
