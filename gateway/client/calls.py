@@ -102,6 +102,13 @@ class RequestFilters(TypedDict, total=False):
     session: str
     organisation: str
     prompt: str
+    prompt_version: str
+    attempt: int
+    client_retry: int
+    cache_status: str
+    is_stream: bool
+    has_usage: bool
+    key_name: str
     # About the feedback on a request, its trace and its session.
     rating: Literal["good", "bad", "neutral"]
     min_score: float

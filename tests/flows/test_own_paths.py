@@ -56,8 +56,8 @@ def test_a_path_of_ours_with_another_method_is_405_and_says_what_is_allowed(
 def test_head_is_answered_wherever_get_is_and_alike(gateway: RunningGateway) -> None:
     document = without_endless(json.loads(call(gateway.port, request(b"GET", b"/openapi.json")).body))
     paths = [path.encode() for path, operations in document["paths"].items() if "get" in operations]
-    assert {b"/healthz", b"/readyz", b"/docs", b"/metrics", b"/f/{token}"} < set(paths)
-    for path in paths:
+    assert {b"/healthz", b"/readyz", b"/openapi.json", b"/metrics", b"/f/{token}"} < set(paths)
+    for path in [*paths, b"/docs", b"/docs/feedback"]:
         target = path.replace(b"{", b"").replace(b"}", b"")
         whole, head = (call(gateway.port, request(method, target)) for method in (b"GET", b"HEAD"))
         assert (head.status, head.body) == (whole.status, b""), path

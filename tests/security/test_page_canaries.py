@@ -159,10 +159,7 @@ def lists() -> Iterator[str]:
     )
 
 
-def test_nothing_that_strangers_wrote_runs_on_a_page(
-    shared_browser: WebDriver, pages: RunningGateway
-) -> None:
-    browser = shared_browser
+def test_nothing_that_strangers_wrote_runs_on_a_page(browser: WebDriver, pages: RunningGateway) -> None:
     sign_in(browser, pages, ADMIN_KEY)
     watching = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})  # type: ignore[attr-defined]
     browser.get_log("browser")  # type: ignore[attr-defined]

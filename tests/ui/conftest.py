@@ -1,4 +1,4 @@
-"""The page for votes: on a server with a store to look into, and before a browser."""
+"""The page for feedback, on a server with a store to look into."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from gateway.store import open_store
 from gateway.ui.feedback_form import FormPages, feedback_form_api
 from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
-from tests.browser import browser, browser_without_javascript, shared_browser
 from tests.factories import token_keys
 from tests.ui_pages import demo_pages
 
 from .served import RATE_LIMIT, SECRET, Served
 
-__all__ = ["browser", "browser_without_javascript", "demo_pages", "serve", "shared_browser"]
+__all__ = ["demo_pages", "serve"]
 
 
 @pytest.fixture

@@ -61,12 +61,7 @@ def set_scheme(browser: WebDriver, scheme: str) -> None:
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_any_page(
-    shared_browser: WebDriver, demo_pages: RunningGateway, axe: str
-) -> None:
-    browser = shared_browser
-    browser.get(f"{demo_pages.url}/ui/sign-in")
-    browser.delete_all_cookies()
+def test_axe_finds_nothing_on_any_page(browser: WebDriver, demo_pages: RunningGateway, axe: str) -> None:
     found = {}
     for at, path in enumerate(["/ui/sign-in", "/ui/nowhere", *paths_of(demo_pages)]):
         if at == 2:
