@@ -23,7 +23,7 @@ def admin(demo_pages: RunningGateway) -> Iterator[httpx.Client]:
 def test_pages_are_light_and_load_nothing_from_elsewhere(
     demo_pages: RunningGateway, admin: httpx.Client
 ) -> None:
-    for path in [*paths_of(demo_pages), "/ui/sign-in"]:
+    for path in [*paths_of(demo_pages), "/ui/sign-in", "/docs"]:
         weight = weigh_page(admin, path)
         assert weight.origins == {admin.base_url.netloc.decode()}, path
         assert len(weight.bytes_of) <= MAX_FILES, path
@@ -31,7 +31,7 @@ def test_pages_are_light_and_load_nothing_from_elsewhere(
 
 
 def test_pages_have_no_script_and_no_style_inside(demo_pages: RunningGateway, admin: httpx.Client) -> None:
-    for path in [*paths_of(demo_pages), "/ui/sign-in"]:
+    for path in [*paths_of(demo_pages), "/ui/sign-in", "/docs"]:
         source = PageSource.read(str(admin.base_url), admin.get(path).text)
         assert source.inline == [], path
         leads = [link for link in source.links if not link.startswith(("/", "?", "#", "http", "mailto:"))]
