@@ -11,7 +11,7 @@ from gateway import __version__, runtime
 from gateway.api import operations
 from gateway.api.helicone import helicone_api
 from gateway.api.native import tail as native_tail
-from gateway.api.native.routes import documentation_api, native_api
+from gateway.api.native.routes import native_api
 from gateway.api.pharia.feedback import pharia_api
 from gateway.api.portkey import analytics, exports, logs
 from gateway.api.portkey import feedback as portkey_feedback
@@ -45,6 +45,7 @@ from gateway.runtime import Runtime
 from gateway.store import acquire_worker_slots, exports_path, has_journaled_rows, open_store
 from gateway.store.base import Store
 from gateway.store.journal import Journal
+from gateway.ui.documentation import documentation_api
 from gateway.ui.feedback_form import FormPages, feedback_form_api
 from gateway.ui.routes import ui_api
 from gateway.ui.settings import GatewayStatus, ProviderStatus
@@ -53,6 +54,7 @@ from gateway.upstream.client import Upstream
 from gateway.web.bodies import BodyLimits
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AllowedOrigins, AuthMiddleware
+from gateway.web.openapi import OpenApi
 from gateway.wire.content_encoding import decode_or_raw
 
 # How many of the longest bodies of the gateway's own API may be held in memory at a time.
@@ -206,12 +208,17 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             lambda: has_journaled_rows(url, local_dir),
         )
         form_pages = FormPages(config.feedback.tokens.app_name)
+        openapi = OpenApi(lambda: [api for api in apis if api.is_documented], __version__)
+        sign_ins = SignIns(keys, store)
         apis = [
-            *_build_apis(config, store, readers, tail, feedback, keys, quotas, tokens, status, form_pages),
+            *_build_apis(
+                config, store, readers, tail, feedback, sign_ins, quotas, tokens, status, form_pages
+            ),
             logs.portkey_logs_api(
                 log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
             ),
-            operations.operations_api(is_ready, metrics),
+            operations.operations_api(is_ready, metrics, openapi),
+            documentation_api(sign_ins, openapi),
         ]
         origins = AllowedOrigins(config.feedback.tokens.allow_origins)
         limits = BodyLimits(config.server.read_timeout, MAX_LARGE_BODIES * max_body_bytes)
@@ -231,9 +238,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             form_pages.app_name = new.config.feedback.tokens.app_name
             retention_job.days = new.config.storage.retention_days
 
-        documented = [api for api in apis if api.is_documented]
-        all_apis = [*apis, documentation_api(documented, __version__)]
-        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, all_apis, middleware, tail)
+        gateway = Gateway(first, use, keys, metrics, proxy, retention_job, apis, middleware, tail)
         metrics.watch(
             _build_gauges(proxy, recorder, overflow, retention_job, upstream),
             _build_labelled_gauges(proxy, keys, quotas),
@@ -257,7 +262,7 @@ def _build_apis(
     readers: Readers,
     tail: RequestTail,
     feedback: FeedbackService,
-    keys: ApiKeys,
+    sign_ins: SignIns,
     quotas: Quotas,
     tokens: FeedbackTokens,
     status: Callable[[], Awaitable[GatewayStatus]],
@@ -271,7 +276,7 @@ def _build_apis(
             readers,
             feedback,
             tail,
-            keys,
+            sign_ins.keys,
             quotas,
             feedback.scale_of,
             max_body_bytes,
@@ -284,7 +289,7 @@ def _build_apis(
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, readers.requests, form_pages),
         widget_api(),
-        ui_api(SignIns(keys, store), readers, queue, agreement, tail, feedback, quotas, status),
+        ui_api(sign_ins, readers, queue, agreement, tail, feedback, quotas, status),
     ]
 
 

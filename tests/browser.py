@@ -1,7 +1,4 @@
-"""A real browser for tests of pages: Chromium without a window, with a profile of its own.
-
-The fixture is to be imported by the conftest of each folder that uses it.
-"""
+"""A real browser for tests of pages: Chromium without a window, started once; each test has a tab of its own."""
 
 from __future__ import annotations
 
@@ -32,16 +29,39 @@ FLAGS = (
     "--disable-sync",
 )
 
+FORGET: tuple[tuple[str, dict[str, str]], ...] = (
+    ("Network.clearBrowserCookies", {}),
+    ("Network.clearBrowserCache", {}),
+    ("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"}),
+)
+
 JAVASCRIPT = "profile.managed_default_content_settings.javascript"
 BLOCKED = 2
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[WebDriver]:
-    """A browser."""
-    driver = _start(tmp_path / "profile", {})
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """The browser that tests share. To start one takes as long as most of them."""
+    driver = _start(tmp_path_factory.mktemp("chromium"), {})
     yield driver
     driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: WebDriver) -> WebDriver:
+    """A browser that knows of no test before this one."""
+    earlier = chromium.window_handles
+    # What was emulated ends with its tab.
+    chromium.switch_to.new_window("tab")
+    tab = chromium.current_window_handle
+    for handle in earlier:
+        chromium.switch_to.window(handle)
+        chromium.close()
+    chromium.switch_to.window(tab)
+    for command, parameters in FORGET:
+        chromium.execute_cdp_cmd(command, parameters)
+    chromium.get_log("browser")  # type: ignore[attr-defined]
+    return chromium
 
 
 @pytest.fixture

@@ -11,8 +11,11 @@ import pytest
 from httpx._transports import default
 from hypothesis import settings
 
+from tests.browser import browser, browser_without_javascript, chromium
 from tests.gateway_process import RunningGateway
 from tests.postgres_server import PostgresServer, running_server
+
+__all__ = ["browser", "browser_without_javascript", "chromium"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("gateway", deadline=None)

@@ -5,24 +5,29 @@ Importing its modules is most of what starting a gateway costs, and tests start 
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+import gc
+import itertools
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _MAX_DESCRIPTORS = 1024
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # The main module too, or each process would import pytest.
-_CONTEXT.set_forkserver_preload(["__main__", "gateway.cli.serve"])
+_CONTEXT.set_forkserver_preload(["__main__", "gateway.cli.serve", "gateway.server.worker"])
 
 
 class ForkedProcess:
@@ -88,7 +93,9 @@ class _GatewayProcess(ForkServerProcess):
 
     def run(self) -> None:
         from gateway.cli import main
+        from gateway.server import supervisor
 
+        supervisor._spawn_worker = _fork_worker  # type: ignore[assignment]
         if sys.platform == "linux":
             # It ends with the fork server, and that with the tests, however they end.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -102,3 +109,68 @@ class _GatewayProcess(ForkServerProcess):
         os.environ.update(environment)
         sys.argv = ["gateway", *arguments]
         main()
+
+
+class _ForkedWorker:
+    """A worker, with what its supervisor needs of `subprocess.Popen`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._has_ended = False
+
+    def wait(self) -> int:
+        """Return its exit code once it has ended; the negative number of the signal that ended it."""
+        _, status = os.waitpid(self.pid, 0)
+        self._has_ended = True
+        return os.waitstatus_to_exitcode(status)
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless it has ended."""
+        if not self._has_ended:
+            os.kill(self.pid, signal.SIGTERM)
+
+
+def _fork_worker(descriptors: Sequence[Sequence[int]]) -> tuple[_ForkedWorker, socket.socket]:
+    """Do as the supervisor does, but for the import of all modules in each worker."""
+    end, workers_end = socket.socketpair()
+    with workers_end:
+        # A signal for the worker must not find the handlers of the supervisor.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pid = os.fork()
+        if pid == 0:
+            _run_worker(workers_end.fileno(), {*itertools.chain.from_iterable(descriptors)}, signals)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+    return _ForkedWorker(pid), end
+
+
+def _run_worker(channel: int, inherited: set[int], signals: set[int | signal.Signals]) -> NoReturn:
+    from gateway.server import worker
+
+    code = 1
+    try:
+        # What the supervisor left behind would close descriptors by their numbers, which are others' soon.
+        gc.freeze()
+        asyncio._set_running_loop(None)
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        _keep_only({0, 1, 2, channel, *inherited})
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 0)
+        os.dup2(nowhere, 1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        sys.argv = ["gateway.server.worker", str(channel)]
+        worker.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _keep_only(descriptors: set[int]) -> None:
+    for before, after in itertools.pairwise([*sorted(descriptors), _MAX_DESCRIPTORS]):
+        os.closerange(before + 1, after)

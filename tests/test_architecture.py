@@ -62,9 +62,9 @@ LIBRARIES = {
     "genai_prices": {"wire"},
     "httptools": {"upstream"},
     "httpx": {"cli", "client", "telemetry"},
-    "jinja2": {"api", "ui"},
+    "jinja2": {"ui"},
     "markdown_it": {"ui"},
-    "markupsafe": {"api", "ui"},
+    "markupsafe": {"ui"},
     "nh3": {"ui"},
     "opentelemetry": {"telemetry"},
     "orjson": {

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`: liveness, readiness and Prometheus metrics."""
+"""`/healthz`, `/readyz`, `/metrics`, `/openapi.json`: liveness, readiness, metrics, the document of the API."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+import orjson
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -19,7 +20,8 @@ from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal, Role
 from gateway.models.process_metrics import MetricFamilies, MetricFamily, sum_families
 from gateway.models.request import NANOUSD_PER_USD, Facts
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
+from gateway.web.openapi import OpenApi
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -229,20 +231,27 @@ class Readiness(BaseModel):
 ReadinessCheck = Callable[[], Awaitable[str | None]]
 
 
-def operations_api(check: ReadinessCheck, metrics: Metrics) -> Api:
-    """Return the API of `/healthz`, `/readyz` and `/metrics`."""
+OPERATIONS = Tag(
+    "Operations", "Health, readiness, metrics for Prometheus, and this description for programs."
+)
+
+
+def operations_api(check: ReadinessCheck, metrics: Metrics, openapi: OpenApi) -> Api:
+    """Return the API of `/healthz`, `/readyz`, `/metrics` and `/openapi.json`."""
     return Api(
         name="operations",
-        prefixes=("/healthz", "/readyz", "/metrics"),
+        tag=OPERATIONS,
+        prefixes=("/healthz", "/readyz", "/metrics", "/openapi.json"),
         render_error=_render_error,
-        endpoints=endpoints_of(_OperationsEndpoints(check, metrics)),
+        endpoints=endpoints_of(_OperationsEndpoints(check, metrics, openapi)),
     )
 
 
 class _OperationsEndpoints:
-    def __init__(self, check: ReadinessCheck, metrics: Metrics) -> None:
+    def __init__(self, check: ReadinessCheck, metrics: Metrics, openapi: OpenApi) -> None:
         self._check = check
         self._metrics = metrics
+        self._openapi = openapi
 
     @Endpoint("GET", "/healthz", None, "Tell that the process is alive", reply=Liveness)
     async def _healthz(self, request: web.Request, principal: Principal) -> web.Response:
@@ -261,6 +270,11 @@ class _OperationsEndpoints:
         if principal.tenant is not None:
             raise Forbidden("metrics cover all tenants.", hint="Use a key without a tenant.")
         return web.Response(body=await self._metrics.to_text(), headers={"Content-Type": CONTENT_TYPE})
+
+    @Endpoint("GET", "/openapi.json", None, "The gateway's API as an OpenAPI 3.1 document")
+    async def _send_openapi(self, request: web.Request, principal: Principal) -> web.Response:
+        """The same for people is at `/docs`."""
+        return web.Response(body=orjson.dumps(self._openapi.document), content_type="application/json")
 
 
 def _render_error(error: GatewayError) -> web.Response:

@@ -14,6 +14,8 @@ from gateway.models.clock import now_us
 from gateway.models.principal import Principal, Role, strip_scheme
 
 COOKIE = "gateway_session"
+# The same for the pages at /docs: a cookie for all paths would be forwarded to providers.
+DOCS_COOKIE = "gateway_docs_session"
 SIGN_IN_SECONDS = 12 * 3600
 
 _NONCE_BYTES = 16

@@ -3,6 +3,9 @@
 A field with a default may be missing from a reply; unknown fields are ignored.
 """
 
+# Spelled out, not derived from the columns: callers' type checkers and editors read these fields, and a client
+# that decodes needs no server models. Tests compare the names with what the API sends.
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -85,7 +85,8 @@ async def _write_rows(
             if progress.is_stopped:
                 return
             seqs = [record.seq for record in batch]
-            payloads = await progress.run_call(store.payloads(seqs)) if needs_bodies else {}
+            bodies = store.payloads(seqs, in_background=True) if needs_bodies else None
+            payloads = await progress.run_call(bodies) if bodies else {}
             await asyncio.to_thread(_write_batch, file, file_format, export.columns, batch, payloads)
             progress.rows_done += len(batch)
 

@@ -160,8 +160,8 @@ class Queries(Protocol):
     async def payload(self, seq: int) -> Payload | None:
         """Return the headers and bodies of a request."""
 
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Return the headers and bodies of requests, by `seq`, without a time limit."""
+    async def payloads(self, seqs: Sequence[int], *, in_background: bool = False) -> dict[int, Payload]:
+        """Return the headers and bodies of requests, by `seq`; without a time limit `in_background`."""
 
     async def resolve(
         self,

@@ -387,10 +387,14 @@ class SqlRequests(Database):
         rows = await self._primary.fetch_all(select_payloads(self._dialect), (numbers_to_json([seq]),))
         return payloads_from_rows(rows).get(seq)
 
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+    async def payloads(self, seqs: Sequence[int], *, in_background: bool = False) -> dict[int, Payload]:
         sql, values = select_payloads(self._dialect), (numbers_to_json(seqs),)
-        rows = await self._replica.read(lambda connection: connection.fetch_all(sql, values))
-        return payloads_from_rows(rows)
+
+        async def find(connection: AsyncConnection) -> list[Any]:
+            return await connection.fetch_all(sql, values)
+
+        found = self._replica.read(find) if in_background else self._replica.query(find)
+        return payloads_from_rows(await found)
 
     async def _fetch_page(
         self,

@@ -25,7 +25,7 @@ from gateway.models.principal import FeedbackScope, Principal
 from gateway.query.requests import RequestReader
 from gateway.ui.form_texts import ENGLISH, FormTexts, texts_for
 from gateway.web.bodies import read_body
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
 from gateway.web.middleware import error_headers
 
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
@@ -160,6 +160,11 @@ def _asset(name: str, content_type: str) -> web.Response:
 DIALECT = "page"
 
 
+WITHOUT_KEYS = Tag(
+    "Feedback Form", "What takes feedback from people without a key, who have a feedback token."
+)
+
+
 def feedback_form_api(
     feedback: FeedbackService,
     tokens: FeedbackTokens,
@@ -168,7 +173,13 @@ def feedback_form_api(
 ) -> Api:
     """Return the API of `/f`, for holders of a link with a feedback token."""
     handlers = _FeedbackFormEndpoints(feedback, tokens, requests, pages)
-    return Api(name=DIALECT, prefixes=("/f",), render_error=pages.problem, endpoints=endpoints_of(handlers))
+    return Api(
+        name=DIALECT,
+        tag=WITHOUT_KEYS,
+        prefixes=("/f",),
+        render_error=pages.problem,
+        endpoints=endpoints_of(handlers),
+    )
 
 
 class _FeedbackFormEndpoints:

@@ -100,7 +100,7 @@ def _static_files() -> Mapping[str, StaticFile]:
 def return_page(wanted: str) -> str:
     """Return the page that a form asks to go back to, if it is one of ours."""
     # Anything else could lead to another site.
-    is_own = wanted.startswith("/ui/") and wanted.isprintable() and "\\" not in wanted
+    is_own = wanted.startswith(("/ui/", "/docs")) and wanted.isprintable() and "\\" not in wanted
     return wanted if is_own and "/ui/sign-" not in wanted else START_PAGE
 
 
@@ -206,10 +206,14 @@ class Pages:
     def render_error(self, error: GatewayError) -> web.Response:
         """Return an error as a page."""
         # A message may quote a path that is not UTF-8.
-        message = str(error).encode(errors="replace").decode()
-        heading = _ERROR_HEADINGS.get(error.status, "That did not work")
+        message, hint = (
+            (text or "").encode(errors="replace").decode() for text in (error.message, error.hint)
+        )
         html = self.templates.get_template("error.html").render(
-            heading=heading, message=message[:1].upper() + message[1:], status=error.status
+            heading=_ERROR_HEADINGS.get(error.status, "That did not work"),
+            field=error.field if isinstance(error, BadInput) else None,
+            message=message,
+            hint=hint,
         )
         return html_response(html, error.status)
 

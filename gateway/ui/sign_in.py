@@ -2,11 +2,13 @@
 
 from aiohttp import web
 
-from gateway.auth.sign_ins import COOKIE, SIGN_IN_SECONDS, refuse_foreign_forms
+from gateway.auth.sign_ins import COOKIE, DOCS_COOKIE, SIGN_IN_SECONDS, refuse_foreign_forms
 from gateway.errors import Forbidden, NotFound, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.ui.page import START_PAGE, Pages, html_response, return_page, static_response
 from gateway.web.endpoint import ANY_ROLE, Endpoint
+
+_COOKIES = ((COOKIE, "/ui"), (DOCS_COOKIE, "/docs"))
 
 # For programs that ask for `/`.
 _LINKS = {
@@ -61,15 +63,16 @@ class SignInPages:
             problem = f"{error.message[:1].upper()}{error.message[1:]} {error.hint or ''}"
             return await self._form(target, problem.strip(), error.status)
         response = web.HTTPSeeOther(target)
-        response.set_cookie(
-            COOKIE,
-            sign_in.token,
-            max_age=SIGN_IN_SECONDS,
-            path="/ui",
-            secure=_is_https(request),
-            httponly=True,
-            samesite="Strict",
-        )
+        for name, path in _COOKIES:
+            response.set_cookie(
+                name,
+                sign_in.token,
+                max_age=SIGN_IN_SECONDS,
+                path=path,
+                secure=_is_https(request),
+                httponly=True,
+                samesite="Strict",
+            )
         raise response
 
     @Endpoint("POST", "/ui/sign-out", ANY_ROLE, "Sign out")
@@ -78,7 +81,8 @@ class SignInPages:
         if (token := request.cookies.get(COOKIE)) is not None:
             await self._pages.sign_ins.sign_out(token)
         response = web.HTTPSeeOther("/ui/sign-in")
-        response.del_cookie(COOKIE, path="/ui", httponly=True, samesite="Strict")
+        for name, path in _COOKIES:
+            response.del_cookie(name, path=path, httponly=True, samesite="Strict")
         raise response
 
     async def _form(self, target: str, problem: str | None, status: int = 200) -> web.Response:

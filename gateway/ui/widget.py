@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.models.principal import Principal
+from gateway.ui.feedback_form import WITHOUT_KEYS
 from gateway.web.endpoint import Api, Endpoint, endpoints_of
 
 PATH = "/widget.js"
@@ -27,7 +28,9 @@ HEADERS = {
 def widget_api() -> Api:
     """Return the API of `/widget.js`, open to all."""
     endpoints = endpoints_of(_WidgetEndpoint())
-    return Api(name="widget", prefixes=(PATH,), endpoints=endpoints, render_error=_render_error)
+    return Api(
+        name="widget", tag=WITHOUT_KEYS, prefixes=(PATH,), endpoints=endpoints, render_error=_render_error
+    )
 
 
 class _WidgetEndpoint:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Literal, TypeVar, get_type_hints
 
 import orjson
@@ -41,6 +41,49 @@ def _request_path(request: web.Request) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """Endpoints that belong together: a tag of `/openapi.json` and a page of the documentation."""
+
+    name: str
+    description: str = ""
+
+    @property
+    def slug(self) -> str:
+        return "-".join(re.findall("[a-z0-9]+", self.name.lower()))
+
+
+# Values of path parameters in examples.
+EXAMPLE_IDS: Mapping[str, str] = {
+    "trace_id": "trace-8f2a",
+    "request_id": "0d9f6a52-5f0e-4f7b-9c39-3f4b8a1c2d7e",
+    "log_id": "0d9f6a52-5f0e-4f7b-9c39-3f4b8a1c2d7e",
+    "feedback_id": "019b6f3e-7c1d-7a52-8e44-52b1c90d3f6a",
+    "export_id": "019b6f40-11aa-7d03-b7f2-8c1e5d2a9b40",
+    "session": "chat-17",
+    "user": "ann",
+    "metadata_key": "team",
+    "token": "TOKEN",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A request as the documentation shows it, which tests send.
+
+    Args:
+        path: values of path parameters other than those of `EXAMPLE_IDS`.
+        body: JSON.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = None
+
+
+NO_EXAMPLE = Example()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One method on one path; decorates the method of an object that handles it.
 
@@ -53,6 +96,8 @@ class Endpoint:
         reply_types: text media types of a 200 besides JSON.
         failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
         audited_target: target of an admin action in the audit log.
+        needs_feedback_token: keys are of no use, as its handler says.
+        tag: None: that of its API.
     """
 
     method: str
@@ -68,6 +113,9 @@ class Endpoint:
     failures: tuple[int, ...] = ()
     audited_target: Callable[[web.Request], str | None] = _request_path
     accepts_feedback_token: bool = False
+    needs_feedback_token: bool = False
+    tag: Tag | None = None
+    example: Example = NO_EXAMPLE
     handler: Handler = _unbound
 
     def __call__(self, handler: Method) -> Method:
@@ -97,6 +145,7 @@ class Api:
     Args:
         authenticate: returns the caller where it is not found by the key in a header.
         is_documented: whether `/openapi.json` describes it; pages for people are not.
+        tag: of its endpoints; None: named as the API.
     """
 
     name: str
@@ -106,6 +155,10 @@ class Api:
     error_model: type[BaseModel] | None = None
     authenticate: Authenticator | None = None
     is_documented: bool = True
+    tag: Tag | None = None
+
+    def tag_of(self, endpoint: Endpoint) -> Tag:
+        return endpoint.tag or self.tag or Tag(self.name)
 
 
 # Prompts and answers must stay in no cache.
@@ -120,7 +173,7 @@ def json_response(
 
 
 def endpoints_of(
-    handlers: object, prefix: str = "", headers: Mapping[str, str] | None = None
+    handlers: object, prefix: str = "", headers: Mapping[str, str] | None = None, tag: Tag | None = None
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints that decorate an object's methods, in the order they are written.
 
@@ -130,7 +183,12 @@ def endpoints_of(
         headers: of responses made from a model.
     """
     return tuple(
-        replace(each, path=prefix + each.path, handler=_bind(getattr(handlers, name), each.query, headers))
+        replace(
+            each,
+            path=prefix + each.path,
+            tag=each.tag or tag,
+            handler=_bind(getattr(handlers, name), each.query, headers),
+        )
         for name, method in vars(type(handlers)).items()
         for each in getattr(method, "__dict__", {}).get(_ENDPOINTS, ())
     )

@@ -1,13 +1,16 @@
 """One OpenAPI 3.1 document of all APIs, built from their endpoints."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any, Literal
 
+import orjson
 from pydantic import TypeAdapter
 
-from gateway.web.endpoint import ANY_ROLE, Api, Endpoint
+from gateway.web.endpoint import ANY_ROLE, EXAMPLE_IDS, Api, Endpoint
 from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.query_params import Parameter
 
@@ -66,6 +69,23 @@ TOKEN_SCHEMES: dict[str, Json] = {
 }
 
 
+class OpenApi:
+    """The document of a gateway's APIs.
+
+    Args:
+        apis: returns those that are described.
+    """
+
+    def __init__(self, apis: Callable[[], Sequence[Api]], version: str) -> None:
+        self._apis = apis
+        self._version = version
+
+    # Built on the first request: it takes long, and most processes are never asked.
+    @cached_property
+    def document(self) -> Json:
+        return build_openapi(self._apis(), self._version)
+
+
 def build_openapi(apis: Sequence[Api], version: str) -> Json:
     schemas = _Schemas(apis)
     paths: dict[str, Json] = {}
@@ -76,10 +96,15 @@ def build_openapi(apis: Sequence[Api], version: str) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Gateway", "version": version, "description": DESCRIPTION},
-        "tags": [{"name": api.name} for api in apis],
+        "tags": _tags(apis),
         "paths": paths,
         "components": {"schemas": schemas.components, "securitySchemes": SECURITY_SCHEMES | TOKEN_SCHEMES},
     }
+
+
+def _tags(apis: Sequence[Api]) -> list[Json]:
+    used = dict.fromkeys(api.tag_of(endpoint) for api in apis for endpoint in api.endpoints)
+    return [{"name": tag.name, "description": tag.description} for tag in used]
 
 
 class _Schemas:
@@ -92,8 +117,9 @@ class _Schemas:
         self._schemas, definitions = TypeAdapter.json_schemas(inputs, ref_template=template)
         self.components: Json = definitions.get("$defs", {})
 
-    def content(self, shape: object, mode: Mode) -> Json:
-        return {"application/json": {"schema": self._schemas[id(shape), mode]}}
+    def content(self, shape: object, mode: Mode, example: object = None) -> Json:
+        shown = {} if example is None else {"example": example}
+        return {"application/json": {"schema": self._schemas[id(shape), mode], **shown}}
 
 
 def _models_of(api: Api) -> Iterator[tuple[Any, Mode]]:
@@ -108,7 +134,7 @@ def _models_of(api: Api) -> Iterator[tuple[Any, Mode]]:
 
 def _operation(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     operation: Json = {
-        "tags": [api.name],
+        "tags": [api.tag_of(endpoint).name],
         "operationId": _operation_id(endpoint),
         "summary": endpoint.summary,
         "description": _description(endpoint),
@@ -118,7 +144,8 @@ def _operation(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     if parameters := _parameters(endpoint):
         operation["parameters"] = parameters
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": schemas.content(endpoint.body, "validation")}
+        content = schemas.content(endpoint.body, "validation", endpoint.example.body)
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -127,6 +154,8 @@ def _operation_id(endpoint: Endpoint) -> str:
 
 
 def _description(endpoint: Endpoint) -> str:
+    if endpoint.needs_feedback_token:
+        return f"{endpoint.description}\n\nNeeds a feedback token.".strip()
     token = ", or a feedback token" if endpoint.accepts_feedback_token else ""
     key = "a key of any role" if endpoint.role == ANY_ROLE else f"a key with the role `{endpoint.role}`"
     needs = f"Needs {key}{token}." if endpoint.role else "Open to all."
@@ -134,6 +163,8 @@ def _description(endpoint: Endpoint) -> str:
 
 
 def _security(endpoint: Endpoint) -> list[Json]:
+    if endpoint.needs_feedback_token:
+        return [{name: []} for name in TOKEN_SCHEMES]
     schemes = [*SECURITY_SCHEMES, *(TOKEN_SCHEMES if endpoint.accepts_feedback_token else ())]
     return [{name: []} for name in schemes] if endpoint.role else []
 
@@ -143,30 +174,50 @@ def _parameters(endpoint: Endpoint) -> list[Json]:
         Parameter(name, f"The {name.replace('_', ' ')}, percent-encoded.")
         for name in re.findall(r"\{(\w+)\}", endpoint.path_template)
     ]
+    example = endpoint.example
     return [
-        *({**_parameter(parameter), "in": "path", "required": True} for parameter in in_path),
         *(
-            {**_parameter(parameter), "in": "query", "required": parameter.is_required}
+            {**_parameter(parameter, {**EXAMPLE_IDS, **example.path}), "in": "path", "required": True}
+            for parameter in in_path
+        ),
+        *(
+            {**_parameter(parameter, example.query), "in": "query", "required": parameter.is_required}
             for parameter in (endpoint.query.parameters() if endpoint.query else ())
         ),
     ]
 
 
-def _parameter(parameter: Parameter) -> Json:
-    return {"name": parameter.name, "description": parameter.description, "schema": parameter.schema}
+def _parameter(parameter: Parameter, examples: Mapping[str, str]) -> Json:
+    shown = {"example": examples[parameter.name]} if parameter.name in examples else {}
+    return {
+        "name": parameter.name,
+        "description": parameter.description,
+        "schema": parameter.schema,
+        **shown,
+    }
 
 
 def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     success: Json = {"description": "Done."}
     content: Json = {media_type: {"schema": {"type": "string"}} for media_type in endpoint.reply_types}
     if endpoint.reply:
-        content = {**schemas.content(endpoint.reply, "serialization"), **content}
+        example = _example_replies().get(_operation_id(endpoint))
+        content = {**schemas.content(endpoint.reply, "serialization", example), **content}
     if content:
         success["content"] = content
     of_key = (401, 403) if endpoint.role else ()
     of_body = (408, 413, 503) if endpoint.body is not None else ()
     failures = sorted({*endpoint.failures, *of_key, *of_body})
     return {"200": success, **{str(status): _error_response(api, status, schemas) for status in failures}}
+
+
+@cache
+def _example_replies() -> Mapping[str, object]:
+    """Return what a gateway answered to the examples, by operation: recorded and checked by tests."""
+    replies: Mapping[str, object] = orjson.loads(
+        files("gateway.web").joinpath("example_replies.json").read_bytes()
+    )
+    return replies
 
 
 def _error_response(api: Api, status: int, schemas: _Schemas) -> Json:

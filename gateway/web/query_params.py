@@ -93,19 +93,27 @@ class QueryParams(BaseModel):
 @cache
 def _schemas(model: type[QueryParams]) -> Mapping[str, Mapping[str, Any]]:
     # Cached, since an error text needs the schema and pydantic takes milliseconds to make one.
-    properties = model.model_json_schema(mode="validation").get("properties", {})
-    return {name: _plain_schema(schema) for name, schema in properties.items()}
+    document = model.model_json_schema(mode="validation", ref_template="{model}")
+    shared = document.get("$defs", {})
+    return {name: _plain_schema(schema, shared) for name, schema in document.get("properties", {}).items()}
 
 
-def _plain_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A field's schema without its title and without null, which no query string can hold."""
-    plain = {key: value for key, value in schema.items() if key not in ("title", "anyOf")}
+def _plain_schema(schema: dict[str, Any], shared: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """A field's schema without references, its title and null, which no query string can hold."""
+    if "$ref" in schema:
+        return _plain_schema({**shared[schema["$ref"]], **_without(schema, "$ref")}, shared)
+    plain = _without(schema, "title", "anyOf")
     if plain.get("default", "") is None:
         del plain["default"]
     options = [option for option in schema.get("anyOf", ()) if option.get("type") != "null"]
+    options = [_plain_schema(option, shared) if "$ref" in option else option for option in options]
     if len(options) == 1:
         return {**options[0], **plain}
     return plain | ({"anyOf": options} if options else {})
+
+
+def _without(schema: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key not in names}
 
 
 def _describe_error(error: ErrorDetails, schema: Mapping[str, Any]) -> str:

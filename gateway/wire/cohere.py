@@ -90,7 +90,11 @@ def read_billed(answer: JsonObject) -> tuple[Usage, Billing]:
 def read_stream(stream: Stream) -> ResponseFacts:
     events = list(stream.objects())
     has_ended = any((event.get("type") or event.get("event_type")) in _END_EVENTS for event in events)
-    return replace(read_answer(rebuild(events) or {}), has_ended=has_ended)
+    facts = replace(read_answer(rebuild(events) or {}), has_ended=has_ended)
+    # An error may come in an event's place, as it would unstreamed.
+    untyped = (event for event in events if not event.keys() & {"type", "event_type"})
+    error = next(filter(None, map(error_message, untyped)), None)
+    return replace(facts, note=error, has_failed=True) if error and not facts.note else facts
 
 
 def rebuild(events: list[JsonObject]) -> JsonObject | None:

@@ -78,10 +78,6 @@ def read_sse(body: bytes) -> Stream:
     return Stream(found, _read_block(rest.partition(b"\n\n")[0]), body)
 
 
-def iter_sse(body: bytes) -> Iterator[Event]:
-    yield from read_sse(body).all_events
-
-
 def _read_block(block: bytes) -> Event | None:
     name = b""
     data: list[bytes] = []

@@ -43,7 +43,7 @@ def refusal(limits: RateLimiter, votes: int = 1) -> TooManyRequests:
 
 
 @pytest.mark.parametrize("most", [1, 7, 30, 9_999])
-def test_a_caller_may_give_all_its_votes_at_once_and_no_more(clock: Clock, most: int) -> None:
+def test_a_caller_may_give_all_its_feedback_at_once_and_no_more(clock: Clock, most: int) -> None:
     for sizes in ([most], [1] * most):
         limits = RateLimiter(most)
         for votes in sizes:
@@ -51,7 +51,7 @@ def test_a_caller_may_give_all_its_votes_at_once_and_no_more(clock: Clock, most:
         assert f"{most:,} entries per minute" in str(refusal(limits))
 
 
-def test_votes_come_back_one_by_one(clock: Clock) -> None:
+def test_calls_come_back_one_by_one(clock: Clock) -> None:
     limits = RateLimiter(4)
     limits.check_rate(bearer(), 4)
     assert refusal(limits).retry_after_seconds == 15
@@ -81,12 +81,12 @@ def test_what_was_refused_costs_nothing(clock: Clock) -> None:
     limits.check_rate(bearer(), 1)
 
 
-def test_more_votes_at_once_than_there_ever_are_will_not_do_later_either(clock: Clock) -> None:
+def test_more_feedback_at_once_than_there_ever_is_will_not_do_later_either(clock: Clock) -> None:
     with pytest.raises(TooLarge, match="holds 1,000 entries; a feedback token may give 30 per minute"):
         RateLimiter(30).check_rate(bearer(), 1_000)
 
 
-def test_callers_do_not_use_up_each_others_votes(clock: Clock) -> None:
+def test_callers_do_not_use_up_each_others_feedback(clock: Clock) -> None:
     limits = RateLimiter(1)
     for number in range(10):
         limits.check_rate(bearer(number), 1)

@@ -19,7 +19,7 @@ def test_the_upstream_sees_who_wants_a_stream() -> None:
     assert b'"stream":true' not in CHAT
 
 
-def test_a_vote_is_about_the_request_with_its_number() -> None:
+def test_feedback_is_about_the_request_with_its_number() -> None:
     chat, vote = request_of("json", "run-1", ()), request_of("feedback", "run-1", ())
     assert b"x-portkey-trace-id: run-1-##########\r\n" in chat
     assert b'"trace_id":"run-1-##########"' in vote

@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.storing import REQUESTS, VOTES, measure_storing
 
 
-def test_requests_and_votes_are_written_alone_and_in_company(tmp_path: Path) -> None:
+def test_requests_and_feedback_are_written_alone_and_in_company(tmp_path: Path) -> None:
     rows = measure_storing(tmp_path / "stores", 0.05, lambda _: None)
     assert [(row.what, row.at_once) for row in rows] == [
         (REQUESTS, 1), (REQUESTS, 16), (REQUESTS, 64), (REQUESTS, 1000), (VOTES, 1), (VOTES, 64)

@@ -194,7 +194,7 @@ def test_the_dialect_may_be_named(run: Run, tmp_path: Path) -> None:
     assert run("import", "--from", "portkey", "rows").returncode == 0
 
 
-def test_the_configuration_says_what_is_kept_and_what_a_vote_means(
+def test_the_configuration_says_what_is_kept_and_what_feedback_means(
     run: Run, tmp_path: Path, database: Path
 ) -> None:
     config = {

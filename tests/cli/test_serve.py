@@ -165,7 +165,7 @@ def test_a_bad_configuration_is_exit_code_2(run: Run, arguments: list[str]) -> N
     assert refused.stderr.startswith("command line: server.port: ")
 
 
-def test_an_open_door_to_the_world_is_bad_configuration(run: Run) -> None:
+def test_an_open_address_without_keys_is_bad_configuration(run: Run) -> None:
     refused = run("serve", "--host", "0.0.0.0", "--port", "0")
     assert refused.returncode == 2
     assert "keys" in refused.stderr.splitlines()[-1]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.api.native.requests import RequestListParams
 from gateway.api.native.reviews import AgreementReply, ModelsShape, PairShape, PeopleShape
 from gateway.api.native.schemas import (
     AppendedFeedback,
@@ -20,13 +21,14 @@ from gateway.client import (
     GatewayClient,
     LoggedRequest,
     RequestDetail,
+    RequestFilters,
     Review,
     Score,
     Trace,
     UnexpectedReply,
     models,
 )
-from gateway.client.calls import decode
+from gateway.client.transport import decode
 from tests.client.scripted_server import Reply, ScriptedServer
 
 ROW = {
@@ -59,6 +61,13 @@ TRACE = {
 )
 def test_models_have_the_fields_that_the_gateway_sends(model: type, shape: type) -> None:
     assert {field.name for field in fields(model)} == set(shape.model_fields)  # type: ignore[attr-defined]
+
+
+def test_every_filter_of_requests_can_be_asked_for() -> None:
+    renamed = {"since": "from", "until": "to", "metadata": "metadata.KEY"}
+    asked = {renamed.get(name, name) for name in RequestFilters.__annotations__}
+    others = {"limit", "cursor", "format", "judged", "feedback.metadata.KEY"}
+    assert asked == set(RequestListParams.names()) - others
 
 
 def test_times_become_datetimes() -> None:

@@ -92,9 +92,9 @@ async def test_bodies_are_read_in_groups_that_stay_small(
     await store.annotate([(seq, Facts()) for seq in seqs], 1)
     read, groups = store.payloads, []
 
-    async def payloads(seqs: list[int]) -> dict[int, Payload]:
+    async def payloads(seqs: list[int], *, in_background: bool) -> dict[int, Payload]:
         groups.append(len(seqs))
-        return await read(seqs)
+        return await read(seqs, in_background=in_background)
 
     monkeypatch.setattr(store, "payloads", payloads)
     monkeypatch.setattr("gateway.datasets.row_writer.BATCH_BYTES", 100)

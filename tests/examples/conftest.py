@@ -1,6 +1,5 @@
-"""The gateway against which the examples run, and the browser for those that are pages."""
+"""The gateway against which the examples run."""
 
-from tests.browser import browser
 from tests.demo_gateway import demo
 
-__all__ = ["browser", "demo"]
+__all__ = ["demo"]

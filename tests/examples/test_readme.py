@@ -16,7 +16,9 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
-def test_the_lines_before_browser_votes_make_a_gateway_that_signs_tokens(start_gateway: StartGateway) -> None:
+def test_the_lines_before_browser_feedback_make_a_gateway_that_signs_tokens(
+    start_gateway: StartGateway,
+) -> None:
     [lines] = [block for block in BLOCK.findall((EXAMPLES / "README.md").read_text()) if "TOKENS" in block]
     *exports, serve = [line.removeprefix("$ ") for line in lines.splitlines()]
     assert serve == "gateway serve --demo"

@@ -49,7 +49,7 @@ async def about(store: Store) -> list[tuple[str | None, str | None]]:
     return [(entry.tenant, entry.trace_id) for entry in entries]
 
 
-async def test_a_vote_on_an_id_of_several_requests_is_refused_with_the_candidates(
+async def test_feedback_on_an_id_of_several_requests_is_refused_with_the_candidates(
     give: Vote, store: Store
 ) -> None:
     await answer(store, "chatcmpl-1", "request-1", "request-2")
@@ -149,7 +149,7 @@ async def test_one_ambiguous_id_refuses_the_whole_bulk_and_its_place_is_named(
     assert await about(store) == []
 
 
-async def test_a_vote_that_waited_is_kept_and_joined_to_the_newest_when_its_id_turns_out_ambiguous(
+async def test_feedback_that_waited_is_kept_and_joined_to_the_newest_when_its_id_turns_out_ambiguous(
     give: Vote, store: Store
 ) -> None:
     await give("twice", APP)

@@ -64,7 +64,7 @@ async def test_any_id_of_a_logged_request_leads_to_the_same_entry(store: Store) 
 @pytest.mark.parametrize("voter", [NORTH, OPEN_ACCESS], ids=["tenant", "no tenant"])
 @pytest.mark.parametrize("early_id", ["request-1", "chatcmpl-1"])
 @pytest.mark.parametrize("later_id", ["request-1", "chatcmpl-1"])
-async def test_a_vote_before_its_request_and_one_after_it_are_the_same_entry(
+async def test_feedback_before_its_request_and_one_after_it_is_the_same_entry(
     store: Store, voter: Principal, early_id: str, later_id: str
 ) -> None:
     early = await rate(store, early_id, 1, voter)
@@ -77,7 +77,7 @@ async def test_a_vote_before_its_request_and_one_after_it_are_the_same_entry(
     assert (later.tenant, later.trace_id, later.request_id) == ("north", "trace-1", "request-1")
 
 
-async def test_votes_by_all_ids_and_callers_at_once_are_one_entry(store: Store) -> None:
+async def test_feedback_by_all_ids_and_callers_at_once_is_one_entry(store: Store) -> None:
     await interpret(store, await log(store))
 
     await asyncio.gather(
@@ -94,7 +94,7 @@ async def test_votes_by_all_ids_and_callers_at_once_are_one_entry(store: Store) 
     assert [version.version for version in await store.history(entry.feedback_id)] == list(range(1, 25))
 
 
-async def test_votes_by_two_ids_before_the_request_are_one_entry_once_the_author_votes_again(
+async def test_feedback_by_two_ids_before_the_request_is_one_entry_once_the_author_gives_it_again(
     store: Store,
 ) -> None:
     first = await rate(store, "request-1", 1)
@@ -112,7 +112,7 @@ async def test_votes_by_two_ids_before_the_request_are_one_entry_once_the_author
     assert [(entry.version, entry.deleted_at_us is None) for entry in replaced] == [(1, True), (2, False)]
 
 
-async def test_a_vote_after_all_were_withdrawn_stands_alone(core: FeedbackService, store: Store) -> None:
+async def test_feedback_after_all_were_withdrawn_stands_alone(core: FeedbackService, store: Store) -> None:
     for any_id in ("request-1", "chatcmpl-1"):
         await rate(store, any_id)
     await interpret(store, await log(store))
@@ -141,7 +141,7 @@ async def test_requests_that_share_an_id_are_rated_apart_by_their_response_ids(s
         assert [record.trace_id for record in found] == [trace_id]
 
 
-async def test_a_vote_that_was_joined_to_something_else_is_left_there(store: Store) -> None:
+async def test_feedback_that_was_joined_to_something_else_is_left_there(store: Store) -> None:
     await rate(store, "x", 1)
     await interpret(store, await log(store, "other", "trace-1"), "x")
     await log(store, "x", "trace-2")

@@ -113,7 +113,9 @@ async def test_of_different_calls_at_once_under_one_key_one_is_carried_out(
     assert await count(store) == 1
 
 
-async def test_without_a_key_equal_calls_are_votes_of_their_own(core: FeedbackService, store: Store) -> None:
+async def test_without_a_key_equal_calls_are_entries_of_their_own(
+    core: FeedbackService, store: Store
+) -> None:
     await give(core, vote())
     await give(core, vote())
 
@@ -163,7 +165,7 @@ async def test_giving_and_revising_may_use_the_same_key(core: FeedbackService) -
     assert (await core.revise(feedback_id, change(1.0), APP, "test", idempotency_key="k")).version == 2
 
 
-async def test_a_voters_own_id_is_the_entrys_and_a_retry_makes_no_other(
+async def test_an_authors_own_id_is_the_entrys_and_a_retry_makes_no_other(
     core: FeedbackService, store: Store
 ) -> None:
     own = new_id()

@@ -38,7 +38,7 @@ class Given:
         return entry
 
 
-async def test_a_vote_on_a_logged_trace_is_joined_at_once(given: Given, store: Store) -> None:
+async def test_feedback_on_a_logged_trace_is_joined_at_once(given: Given, store: Store) -> None:
     await store.append([exchange("request-1", "trace-1")])
 
     entry = await given(vote("trace-1"))
@@ -47,7 +47,9 @@ async def test_a_vote_on_a_logged_trace_is_joined_at_once(given: Given, store: S
     assert entry.joined_at_us == entry.created_at_us
 
 
-async def test_a_vote_on_a_request_id_is_about_that_request_of_its_trace(given: Given, store: Store) -> None:
+async def test_feedback_on_a_request_id_is_about_that_request_of_its_trace(
+    given: Given, store: Store
+) -> None:
     await store.append([exchange("request-1", "trace-1")])
 
     entry = await given(vote("request-1"))
@@ -56,7 +58,7 @@ async def test_a_vote_on_a_request_id_is_about_that_request_of_its_trace(given: 
     assert entry.subject_id == "request-1"
 
 
-async def test_a_vote_on_a_response_id_is_about_the_request_that_got_it(given: Given, store: Store) -> None:
+async def test_feedback_on_a_response_id_is_about_the_request_that_got_it(given: Given, store: Store) -> None:
     [seq] = await store.append([exchange("request-1", "trace-1")])
     await store.annotate([(seq, Facts(response_id="chatcmpl-1"))], at_us=2)
 
@@ -65,7 +67,7 @@ async def test_a_vote_on_a_response_id_is_about_the_request_that_got_it(given: G
     assert (entry.target, entry.trace_id, entry.request_id) == (Target.REQUEST, "trace-1", "request-1")
 
 
-async def test_a_vote_before_its_request_waits_and_is_joined_when_the_request_appears(
+async def test_feedback_before_its_request_waits_and_is_joined_when_the_request_appears(
     given: Given, store: Store
 ) -> None:
     waiting = await given(vote("trace-1"))
@@ -78,7 +80,7 @@ async def test_a_vote_before_its_request_waits_and_is_joined_when_the_request_ap
     assert (joined.version, joined.trace_id, joined.request_id) == (1, "trace-1", None)
 
 
-async def test_a_vote_before_its_request_is_joined_by_request_id_too(given: Given, store: Store) -> None:
+async def test_feedback_before_its_request_is_joined_by_request_id_too(given: Given, store: Store) -> None:
     waiting = await given(vote("request-1"))
 
     await store.append([exchange("request-1", "trace-1")])
@@ -87,7 +89,7 @@ async def test_a_vote_before_its_request_is_joined_by_request_id_too(given: Give
     assert (joined.target, joined.trace_id, joined.request_id) == (Target.REQUEST, "trace-1", "request-1")
 
 
-async def test_a_vote_is_joined_however_it_races_with_its_request(given: Given, store: Store) -> None:
+async def test_feedback_is_joined_however_it_races_with_its_request(given: Given, store: Store) -> None:
     async def race(number: int) -> Feedback:
         logged = exchange(f"request-{number}", f"trace-{number}")
         entry, _ = await asyncio.gather(given(vote(f"trace-{number}")), store.append([logged]))
@@ -98,7 +100,7 @@ async def test_a_vote_is_joined_however_it_races_with_its_request(given: Given, 
     assert [entry for entry in entries if entry.joined_at_us is None] == []
 
 
-async def test_a_vote_on_a_request_is_not_taken_for_one_on_a_trace_of_that_name(
+async def test_feedback_on_a_request_is_not_taken_for_one_on_a_trace_of_that_name(
     given: Given, store: Store
 ) -> None:
     about_request = replace(vote("x"), target=Target.REQUEST)
@@ -117,7 +119,7 @@ async def test_a_vote_on_a_request_is_not_taken_for_one_on_a_trace_of_that_name(
     assert (await given(vote("x"))).target is Target.TRACE
 
 
-async def test_votes_on_a_trace_and_on_a_request_of_one_name_go_each_to_its_own(
+async def test_feedback_on_a_trace_and_on_a_request_of_one_name_go_each_to_its_own(
     core: FeedbackService, store: Store
 ) -> None:
     await store.append([exchange("request-1", "x"), exchange("x", "trace-2")])
@@ -126,7 +128,7 @@ async def test_votes_on_a_trace_and_on_a_request_of_one_name_go_each_to_its_own(
     assert [(entry.trace_id, entry.request_id) for entry in entries] == [("x", None), ("trace-2", "x")]
 
 
-async def test_a_whole_bulk_is_linked_each_vote_to_its_own_subject(
+async def test_a_whole_bulk_is_linked_each_entry_to_its_own_subject(
     core: FeedbackService, store: Store
 ) -> None:
     await store.append([exchange(f"request-{n}", f"trace-{n}") for n in range(3)])
@@ -138,7 +140,7 @@ async def test_a_whole_bulk_is_linked_each_vote_to_its_own_subject(
     assert [entry.joined_at_us is not None for entry in entries] == [True, True, False, True, True]
 
 
-async def test_a_tenants_vote_is_its_own_and_not_joined_to_another_tenants_trace(
+async def test_a_tenants_feedback_is_its_own_and_not_joined_to_another_tenants_trace(
     given: Given, store: Store
 ) -> None:
     await store.append([exchange("request-1", "trace-1", tenant="south")])
@@ -149,7 +151,7 @@ async def test_a_tenants_vote_is_its_own_and_not_joined_to_another_tenants_trace
     assert (await given(vote("request-1"), SOUTH)).request_id == "request-1"
 
 
-async def test_a_vote_without_tenant_takes_that_of_the_row_it_names(given: Given, store: Store) -> None:
+async def test_feedback_without_tenant_takes_that_of_the_row_it_names(given: Given, store: Store) -> None:
     await store.append([exchange("request-1", "trace-1", tenant="north")])
 
     assert (await given(vote("trace-1"), OPEN_ACCESS)).tenant == "north"

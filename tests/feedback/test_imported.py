@@ -35,7 +35,7 @@ async def entry(store: Store, feedback_id: str) -> Feedback:
     return found
 
 
-async def test_a_past_vote_keeps_its_time_and_is_joined(store: Store) -> None:
+async def test_past_feedback_keeps_its_time_and_is_joined(store: Store) -> None:
     await store.append([exchange()])
 
     assert await FeedbackService(store).insert_missing([graded(), thumb()]) == 2
@@ -47,7 +47,7 @@ async def test_a_past_vote_keeps_its_time_and_is_joined(store: Store) -> None:
     assert None not in (grade.joined_at_us, thumbs_up.joined_at_us)
 
 
-async def test_a_past_vote_may_come_before_its_request(store: Store) -> None:
+async def test_past_feedback_may_come_before_its_request(store: Store) -> None:
     await FeedbackService(store).insert_missing([graded(subject_id="request-1")])
 
     await store.append([exchange()])
@@ -75,7 +75,7 @@ async def test_what_was_said_since_then_stands(store: Store) -> None:
     assert await entry(store, thumb().feedback_id) == live
 
 
-async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
+async def test_later_feedback_revises_the_past_one(store: Store) -> None:
     await store.append([exchange()])
     await FeedbackService(store).insert_missing([thumb()])
 
@@ -85,7 +85,7 @@ async def test_a_later_vote_revises_the_past_one(store: Store) -> None:
     assert revised.created_at_us == LONG_AGO_US
 
 
-async def test_a_tenant_has_past_votes_of_its_own(store: Store) -> None:
+async def test_a_tenant_has_past_feedback_of_its_own(store: Store) -> None:
     await FeedbackService(store).insert_missing([thumb(), thumb(NORTH), graded(principal=NORTH)])
 
     assert thumb().feedback_id != thumb(NORTH).feedback_id

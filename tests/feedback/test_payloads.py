@@ -59,7 +59,7 @@ from gateway.models.feedback import Kind
         ({"type": "user_edit", "content": "b", "comment": "why"}, "edit", None, None),
     ],
 )
-def test_a_known_verdict_has_its_kind_value_and_score(
+def test_known_feedback_has_its_kind_value_and_score(
     feedback: dict[str, Any], kind: str, value: float | None, score: float | None
 ) -> None:
     reading = parse_feedback(feedback)

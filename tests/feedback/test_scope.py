@@ -86,7 +86,7 @@ async def test_another_request_of_the_same_trace_is_another_bearer_s(store: Stor
         await give(store, vote("request-2"))
 
 
-async def test_a_vote_on_a_request_is_not_for_a_trace(store: Store) -> None:
+async def test_feedback_on_a_request_is_not_for_a_trace(store: Store) -> None:
     await log(store, exchange())
     with pytest.raises(Forbidden, match="'trace-1'"):
         await upsert(store, "trace-1")
@@ -102,7 +102,7 @@ async def test_an_id_that_names_something_of_others_besides_is_refused(store: St
     assert len(await give(store, vote("trace-1"))) == 1
 
 
-async def test_a_bearer_s_vote_is_its_tenant_s(store: Store) -> None:
+async def test_a_bearer_s_feedback_is_its_tenant_s(store: Store) -> None:
     await log(store, exchange(tenant="north"))
     [northern] = await give(store, vote(), by=NORTHERN)
     [southern] = await give(store, vote(), by=replace(BEARER, tenant="south"))
@@ -125,7 +125,7 @@ async def test_who_the_author_is_cannot_be_said_by_a_bearer(store: Store) -> Non
     assert given.key_name == cast_by_bearer.key_name == "app"
 
 
-async def test_a_bearer_s_standing_vote_takes_nobody_else_s_place(store: Store) -> None:
+async def test_a_bearer_s_standing_feedback_takes_nobody_else_s_place(store: Store) -> None:
     anns = await upsert(store, "request-1", by=APP, author="ann")
     nobodys = await upsert(store, "request-1", by=APP)
 
@@ -137,7 +137,7 @@ async def test_a_bearer_s_standing_vote_takes_nobody_else_s_place(store: Store) 
     assert await store.feedback_by_ids([anns.feedback_id, nobodys.feedback_id]) == [anns, nobodys]
 
 
-async def test_a_bearer_cannot_take_the_id_that_somebody_s_vote_is_going_to_have(store: Store) -> None:
+async def test_a_bearer_cannot_take_the_id_that_somebody_s_feedback_is_going_to_have(store: Store) -> None:
     squatted = feedback_key_id(None, "request-1", "ann", "rating")
     with pytest.raises(Forbidden, match="Idempotency-Key"):
         await give(store, vote("request-1", feedback_id=squatted))
@@ -154,7 +154,7 @@ async def test_a_retry_of_a_bearer_is_known_and_told_from_those_of_others(store:
     assert len({entry.feedback_id for [entry] in [first, *others]}) == 4
 
 
-async def test_each_vote_of_a_bearer_is_counted_and_nobody_else_s(store: Store) -> None:
+async def test_each_entry_of_a_bearer_is_counted_and_nobody_else_s(store: Store) -> None:
     counted: list[tuple[Principal, int]] = []
 
     def check_rate(caller: Principal, votes: int) -> None:

@@ -65,7 +65,7 @@ async def test_what_is_given_is_what_is_kept(core: FeedbackService, store: Store
     assert entry.deleted_at_us is None
 
 
-async def test_an_id_is_made_for_each_vote_and_returned_in_its_order(
+async def test_an_id_is_made_for_each_entry_and_returned_in_its_order(
     core: FeedbackService, store: Store
 ) -> None:
     votes = [vote(f"trace-{n % 7}", float(n % 10)) for n in range(200)]
@@ -90,7 +90,7 @@ async def test_the_scale_makes_the_score_and_leaves_the_value_alone(
     assert (valueless.value, valueless.score) == (None, None)
 
 
-async def test_votes_on_one_trace_are_all_kept(core: FeedbackService, store: Store) -> None:
+async def test_feedback_on_one_trace_is_all_kept(core: FeedbackService, store: Store) -> None:
     for _ in range(3):
         await give(core, vote())
 

@@ -33,7 +33,7 @@ async def upsert(store: Store, *votes: NewFeedback, principal: Principal = OPEN_
     return await FeedbackService(store).give(votes, principal, dialect="test", rule=rules.upsert)
 
 
-async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Store) -> None:
+async def test_the_same_feedback_again_is_a_new_version_of_the_same_entry(store: Store) -> None:
     [first] = await upsert(store, vote())
     [second] = await upsert(store, vote(value=-1.0))
 
@@ -44,7 +44,7 @@ async def test_the_same_vote_again_is_a_new_version_of_the_same_entry(store: Sto
 
 
 @pytest.mark.parametrize("is_logged", [False, True], ids=["waiting", "logged"])
-async def test_an_entry_that_was_withdrawn_stands_again_when_it_is_voted_for_again(
+async def test_an_entry_that_was_withdrawn_stands_again_when_it_is_given_again(
     core: FeedbackService, store: Store, is_logged: bool
 ) -> None:
     if is_logged:
@@ -62,7 +62,7 @@ async def test_an_entry_that_was_withdrawn_stands_again_when_it_is_voted_for_aga
     ]
 
 
-async def test_votes_that_stand_for_different_things_are_different_entries(store: Store) -> None:
+async def test_feedback_that_stands_for_different_things_is_in_different_entries(store: Store) -> None:
     votes = [vote(), vote(author="ann"), vote(metric="other"), vote("request-2")]
     entries = [*await upsert(store, *votes), *await upsert(store, vote(), principal=NORTH)]
 
@@ -72,7 +72,7 @@ async def test_votes_that_stand_for_different_things_are_different_entries(store
     assert entries[0].feedback_id == feedback_key_id(None, "request-1", None, "rating")
 
 
-async def test_votes_at_the_same_time_are_all_kept_one_after_the_other(store: Store) -> None:
+async def test_feedback_at_the_same_time_is_all_kept_one_after_the_other(store: Store) -> None:
     await asyncio.gather(*(upsert(store, vote(), vote(metric="other")) for _ in range(20)))
 
     for metric in ("rating", "other"):

@@ -17,6 +17,8 @@ REPLY = b'{"id":"chatcmpl-%d","model":"m","choices":[],"usage":{"prompt_tokens":
 DELTA = b'data: {"id":"chatcmpl-9","model":"m","choices":[{"delta":{"content":"%d"}}]}\n\n'
 CHUNKED = b"Transfer-Encoding: chunked"
 
+PAUSE_SECONDS = 0.01
+
 
 @dataclass
 class Promises:
@@ -73,6 +75,8 @@ def call_until(
                     call_and_vote(connection, scripts, promises, f"{name}-{number}", number)
         except (Broken, ConnectionError):
             promises.broken += 1
+            # Callers that never rest would keep the processor from the gateway that is being started.
+            over.wait(PAUSE_SECONDS)
 
 
 def kill_tree(gateway: RunningGateway) -> None:

@@ -79,7 +79,7 @@ def entries(gateway: RunningGateway, any_id: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
-def test_a_token_from_an_answer_votes_in_three_dialects_and_on_its_page(
+def test_a_token_from_an_answer_gives_feedback_in_three_dialects_and_on_its_page(
     house: RunningGateway, upstream: UpstreamProcess, is_stream: bool
 ) -> None:
     response_id = f"chatcmpl-{is_stream}"
@@ -115,7 +115,7 @@ def test_a_token_from_an_answer_votes_in_three_dialects_and_on_its_page(
     assert (refused.status_code, refused.json()["status"]) == (403, "failure")
 
 
-def test_a_vote_may_come_while_its_answer_is_still_streaming(
+def test_feedback_may_come_while_its_answer_is_still_streaming(
     house: RunningGateway, upstream: UpstreamProcess
 ) -> None:
     gate = upstream.name()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 import pytest
 
-from tests.cli.command import COMMAND, plain_environment
+from tests.cli.command import plain_environment
 from tests.cli.export_rows import helicone_row, summary, write_lines
 from tests.client.chat_calls import ask
 from tests.conftest import StartGateway
+from tests.fork_server import start
 from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query, read_metrics
 
@@ -25,28 +26,49 @@ DEMO = ("--demo",)
 CONFIG = {"providers": {"other": {"base_url": "http://127.0.0.1:1/v1"}}}
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of 2,500 requests, half of them rated."""
-    return write_lines(tmp_path / "rows.jsonl", map(helicone_row, range(ROWS)))
+    return write_lines(tmp_path_factory.mktemp("export") / "rows.jsonl", map(helicone_row, range(ROWS)))
+
+
+@pytest.fixture(scope="module")
+def imported(file: Path) -> Path:
+    """The database of one import that nothing disturbed."""
+    database = file.parent / "imported.db"
+    import_whole(file, database)
+    return database
+
+
+class Import:
+    """An import on its way."""
+
+    def __init__(self, file: Path, database: Path, log: IO[bytes]) -> None:
+        arguments = ("import", str(file), "--storage", f"sqlite:///{database}")
+        self.process = start(arguments, database.parent, plain_environment(), log)
+        self._log = log
+
+    def finish(self) -> list[str]:
+        """Wait until all is imported, and return what was said of it but for the store."""
+        with self.process.stdout as stdout:
+            out = stdout.read()
+        code = self.process.wait(60)
+        self._log.seek(0)
+        assert (code, complaints(self._log.read().decode())) == (0, [])
+        return out.splitlines()[:2]
 
 
 @contextmanager
-def importing(file: Path, database: Path) -> Iterator[subprocess.Popen[str]]:
+def importing(file: Path, database: Path) -> Iterator[Import]:
     """An import on its way; killed with the block if it has not ended by then."""
-    process = subprocess.Popen(
-        [*COMMAND, "import", str(file), "--storage", f"sqlite:///{database}"],
-        cwd=file.parent,
-        env=plain_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with TemporaryFile() as log:
+        begun = Import(file, database, log)
         try:
-            yield process
+            yield begun
         finally:
-            process.kill()
+            begun.process.kill()
+            begun.process.wait(60)
+            begun.process.stdout.close()
 
 
 def complaints(err: str) -> list[str]:
@@ -56,18 +78,15 @@ def complaints(err: str) -> list[str]:
 
 def import_whole(file: Path, database: Path) -> list[str]:
     """Import a file to its end, and return what was said of it but for the store."""
-    with importing(file, database) as process:
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, complaints(err)) == (0, [])
-    return out.splitlines()[:2]
+    with importing(file, database) as begun:
+        return begun.finish()
 
 
 def kill_import(file: Path, database: Path) -> int:
     """Begin an import, end it as `kill -9` does once it has stored more, and return how much there is."""
     before = count(database)
-    with importing(file, database) as process:
+    with importing(file, database):
         eventually(lambda: count(database) > before)
-        process.kill()
     return count(database)
 
 
@@ -93,15 +112,13 @@ def content(database: Path) -> list[list[tuple[object, ...]]]:
 
 def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: StartGateway, file: Path) -> None:
     gateway = start_gateway(CONFIG, arguments=DEMO)
-    with importing(file, gateway.database) as process, ThreadPoolExecutor(4) as pool:
+    with importing(file, gateway.database) as begun, ThreadPoolExecutor(4) as pool:
         asked = 0
-        while process.poll() is None:
+        while begun.process.poll() is None:
             list(pool.map(lambda _: ask(gateway.url, "live"), range(8)))
             asked += 8
-        out, err = process.communicate()
+        assert begun.finish() == summary(ROWS, ROWS, 0, ROWS // 2, ROWS // 2)
 
-    assert (process.returncode, complaints(err)) == (0, [])
-    assert out.splitlines()[:2] == summary(ROWS, ROWS, 0, ROWS // 2, ROWS // 2)
     live = "SELECT 1 FROM requests WHERE trace_id = 'live' AND interpreted_at_us IS NOT NULL"
     eventually(lambda: len(query(gateway.database, live)) == asked)
     assert count(gateway.database) == ROWS + asked
@@ -109,7 +126,7 @@ def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: Start
     assert httpx.get(f"{gateway.url}/readyz").status_code == 200
 
 
-def test_what_is_imported_can_be_judged_at_once(start_gateway: StartGateway, file: Path) -> None:
+def test_what_is_imported_takes_feedback_at_once(start_gateway: StartGateway, file: Path) -> None:
     gateway = start_gateway(CONFIG, arguments=DEMO)
     import_whole(file, gateway.database)
 
@@ -119,25 +136,13 @@ def test_what_is_imported_can_be_judged_at_once(start_gateway: StartGateway, fil
     import_whole(file, gateway.database)
 
     rows = rows_of(gateway, {"request": {"id": {"like": "helicone-_"}}})
-    assert [row["feedback_rating"] for row in rows] == [
-        False,
-        True,
-        True,
-        None,
-        True,
-        None,
-        True,
-        None,
-        True,
-        None,
-    ]
+    assert [row["feedback_rating"] for row in rows] == [False, True, *[True, None] * 4]
 
 
 def test_an_import_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
-    file: Path, tmp_path: Path
+    file: Path, imported: Path, tmp_path: Path
 ) -> None:
-    killed, whole = tmp_path / "killed.db", tmp_path / "whole.db"
-    import_whole(file, whole)
+    killed = tmp_path / "killed.db"
     killed.touch()
     reached = [kill_import(file, killed) for _ in range(3)]
     assert reached == sorted(set(reached))
@@ -145,17 +150,18 @@ def test_an_import_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
 
     import_whole(file, killed)
 
-    assert content(killed) == content(whole)
+    assert content(killed) == content(imported)
     assert import_whole(file, killed) == summary(ROWS, 0, 0, ROWS // 2, 0)
 
 
-def test_imports_of_the_same_file_at_the_same_time_add_each_row_once(file: Path, tmp_path: Path) -> None:
-    twice, once = tmp_path / "twice.db", tmp_path / "once.db"
-    import_whole(file, once)
+def test_imports_of_the_same_file_at_the_same_time_add_each_row_once(
+    file: Path, imported: Path, tmp_path: Path
+) -> None:
+    twice = tmp_path / "twice.db"
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: import_whole(file, twice), range(2)))
 
-    assert content(twice) == content(once)
+    assert content(twice) == content(imported)
 
 
 def test_what_a_gateway_answers_to_a_query_can_be_imported_into_another(

@@ -56,8 +56,8 @@ def test_a_path_of_ours_with_another_method_is_405_and_says_what_is_allowed(
 def test_head_is_answered_wherever_get_is_and_alike(gateway: RunningGateway) -> None:
     document = without_endless(json.loads(call(gateway.port, request(b"GET", b"/openapi.json")).body))
     paths = [path.encode() for path, operations in document["paths"].items() if "get" in operations]
-    assert {b"/healthz", b"/readyz", b"/docs", b"/metrics", b"/f/{token}"} < set(paths)
-    for path in paths:
+    assert {b"/healthz", b"/readyz", b"/openapi.json", b"/metrics", b"/f/{token}"} < set(paths)
+    for path in [*paths, b"/docs", b"/docs/feedback"]:
         target = path.replace(b"{", b"").replace(b"}", b"")
         whole, head = (call(gateway.port, request(method, target)) for method in (b"GET", b"HEAD"))
         assert (head.status, head.body) == (whole.status, b""), path
@@ -90,7 +90,9 @@ def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: b
 
 
 @pytest.mark.parametrize("path", [b"/f", b"/f/x", b"/f/x/y"])
-def test_an_unknown_path_of_the_page_for_votes_is_404_as_a_page(gateway: RunningGateway, path: bytes) -> None:
+def test_an_unknown_path_of_the_page_for_feedback_is_404_as_a_page(
+    gateway: RunningGateway, path: bytes
+) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert b"<h1>There is nothing here</h1>" in answer.body

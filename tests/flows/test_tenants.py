@@ -26,7 +26,7 @@ from tests.scripted_upstream import UpstreamProcess, answer
 SECRET = "zeta"
 """In all that the other tenant writes, and in no id of it, since refusals repeat the id that was asked for."""
 
-FOR_EVERYBODY = ("/healthz", "/readyz", "/openapi.json", "/docs", "/f/", "/widget.js")
+FOR_EVERYBODY = ("/healthz", "/readyz", "/openapi.json", "/f/", "/widget.js")
 """Routes that are about no tenant's rows."""
 
 SIGNED = "/v1/logs/exports/{export_id}/file"

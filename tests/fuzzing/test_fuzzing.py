@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,28 @@ def test_a_target_holds_for_what_it_begins_with(name: str) -> None:
         TARGETS[name](seed)
 
 
+@dataclass(frozen=True)
+class Fuzzed:
+    """What all targets came to, and the folder in which each has its log."""
+
+    output: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Fuzzed:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    command = [sys.executable, "-m", "tests.fuzzing", "all", "--runs", str(RUNS), "--seed", "1"]
+    run = subprocess.run(
+        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=110
+    )
+    return Fuzzed(run.stdout + run.stderr, folder)
+
+
 @needs_atheris
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_target_holds_for_thousands_of_inputs(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzzing", name, "--runs", str(RUNS), "--seed", "1"]
-    fuzzing = subprocess.run(
-        [*command, "--folder", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=110
-    )
-    assert fuzzing.returncode == 0, fuzzing.stderr[-4000:]
-    assert f"number_of_executed_units: {RUNS}" in fuzzing.stderr.replace("stat::", "")
+def test_a_target_holds_for_thousands_of_inputs(fuzzed: Fuzzed, name: str) -> None:
+    assert (fuzzed.folder / f"{name}.log").is_file(), fuzzed.output[-4000:]
+    said = (fuzzed.folder / f"{name}.log").read_text(errors="replace")
+    assert f"{name}: exit code 0" in fuzzed.output.splitlines(), said[-4000:]
+    assert f"number_of_executed_units: {RUNS}" in said.replace("stat::", "")

@@ -139,7 +139,7 @@ async def test_a_page_after_the_last_is_empty(store: Store) -> None:
     assert (page.figures, page.next_offset) == ((), None)
 
 
-async def test_each_part_has_its_usage_verdicts_and_latencies(
+async def test_each_part_has_its_usage_feedback_and_latencies(
     store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
 ) -> None:
     at = {"started_at_us": START_US, "ended_at_us": START_US + 42_000}

@@ -1,6 +1,5 @@
-"""The processes that these tests share, and a browser."""
+"""The processes that these tests share."""
 
-from tests.browser import browser
 from tests.gateway_fixtures import authority, gateway, guarded, tls_upstream, upstream
 
-__all__ = ["authority", "browser", "gateway", "guarded", "tls_upstream", "upstream"]
+__all__ = ["authority", "gateway", "guarded", "tls_upstream", "upstream"]

@@ -207,7 +207,7 @@ def read_everything(house: House, paths: list[tuple[str, str]]) -> None:
         "/healthz",
         "/openapi.json",
         "/docs",
-        "/docs/style.css",
+        "/docs/feedback",
         "/f/style.css",
     ):
         house.call("page", "GET", path, KEY_FIELDS[0] + SECRETS["key-read"])

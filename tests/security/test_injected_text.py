@@ -146,7 +146,7 @@ def test_a_question_reads_what_it_asks_for_and_nothing_else(
 
 
 @pytest.mark.parametrize("number", range(len(writes())))
-def test_a_vote_writes_what_it_says_and_changes_nothing_else(
+def test_feedback_writes_what_it_says_and_changes_nothing_else(
     gateway: RunningGateway, client: httpx.Client, number: int
 ) -> None:
     before = schema_of(gateway), rows_of(gateway, "payloads"), len(rows_of(gateway, "requests"))

@@ -24,7 +24,7 @@ STEPS_UP = [
 
 DOORS = [
     "/v1/logs/exports/{}", "/v1/logs/exports/{}/file?expires=9999999999&signature=0",
-    "/v1/logs/exports/{}/download", "/f/{}", "/f/style.css/{}", "/docs/{}", "/docs/style.css/{}",
+    "/v1/logs/exports/{}/download", "/f/{}", "/f/style.css/{}", "/docs/{}", "/docs/feedback/{}",
     "/openapi.json/{}", "/ui/{}", "/api/v1/requests/{}",
     "/api/v1/requests/{}?raw=request", "/api/v1/traces/{}", "/api/v1/feedback/{}", "/v1/request/{}", "/v1/logs/{}",
     "/api/feedback/{}", "/v1/feedback/{}",

@@ -226,7 +226,7 @@ def test_a_store_that_cannot_be_used_stops_all_with_its_error(tmp_path: Path) ->
     assert "no/such/folder" in line
 
 
-def test_an_open_door_to_the_world_is_bad_configuration(tmp_path: Path) -> None:
+def test_an_open_address_without_keys_is_bad_configuration(tmp_path: Path) -> None:
     refused = run_gateway("serve", "--workers", "2", "--host", "0.0.0.0", "--port", "0", cwd=tmp_path)
     assert refused.returncode == 2
     assert "keys" in refused.stderr.splitlines()[-1]

@@ -252,7 +252,7 @@ async def test_figures_are_a_full_recount_after_a_removal(store: Store, seed: in
         await store.roll_up(LATER_US)
 
 
-async def test_an_original_alone_is_no_verdict_in_figures(store: Store) -> None:
+async def test_an_original_alone_is_no_entry_in_figures(store: Store) -> None:
     await store.append([exchange()])
     await store.put_feedback([original("a", "A", LATER_US), edit("b", "B", LATER_US)])
 

@@ -192,7 +192,7 @@ async def test_withdrawn_entries_are_erased_too(store: Store) -> None:
     assert await store.history("f") == []
 
 
-async def test_a_vote_that_comes_while_its_request_is_erased_goes_too(store: Store) -> None:
+async def test_feedback_that_comes_while_its_request_is_erased_goes_too(store: Store) -> None:
     await store.append([exchange("r", "t", metadata={"_user": "ann"})])
     found = await store.find_user_scope("ann", None)
     await store.put_feedback([feedback("late", "r", target=Target.REQUEST, author="bob")])

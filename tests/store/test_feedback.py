@@ -130,7 +130,7 @@ async def test_equal_ones_come_in_the_order_of_a_second_field(store: Store) -> N
     assert [vote.feedback_id for vote in found] == ["a", "b", "c"]
 
 
-async def test_a_vote_before_its_trace_is_joined_when_the_trace_appears(store: Store) -> None:
+async def test_feedback_before_its_trace_is_joined_when_the_trace_appears(store: Store) -> None:
     await store.put_feedback([feedback(subject_id="trace-1")])
     assert (await entry(store)).joined_at_us is None
     await store.append([exchange("request-1", "trace-1", started_at_us=1_700_000_002_000_000)])
@@ -139,7 +139,7 @@ async def test_a_vote_before_its_trace_is_joined_when_the_trace_appears(store: S
     assert joined.joined_at_us == 1_700_000_002_250_000
 
 
-async def test_a_vote_before_its_request_is_joined_when_the_request_appears(store: Store) -> None:
+async def test_feedback_before_its_request_is_joined_when_the_request_appears(store: Store) -> None:
     await store.put_feedback([feedback(subject_id="request-1")])
     await store.append([exchange("other", "trace-0"), exchange("request-1", "trace-1")])
     joined = await entry(store)
@@ -147,7 +147,7 @@ async def test_a_vote_before_its_request_is_joined_when_the_request_appears(stor
     assert joined.joined_at_us == joined.created_at_us, "a vote is not joined before it is given"
 
 
-async def test_a_vote_before_its_response_id_is_known_is_joined_when_it_is(store: Store) -> None:
+async def test_feedback_before_its_response_id_is_known_is_joined_when_it_is(store: Store) -> None:
     [seq] = await store.append([exchange("request-1", "trace-1")])
     await store.put_feedback([feedback(subject_id="chatcmpl-1")])
     await store.annotate([(seq, Facts(response_id="chatcmpl-1"))], at_us=1_700_000_003_000_000)
@@ -156,7 +156,7 @@ async def test_a_vote_before_its_response_id_is_known_is_joined_when_it_is(store
     assert joined.joined_at_us == 1_700_000_003_000_000
 
 
-async def test_a_vote_that_was_resolved_too_early_is_joined_as_it_is_stored(store: Store) -> None:
+async def test_feedback_that_was_resolved_too_early_is_joined_as_it_is_stored(store: Store) -> None:
     await store.append([exchange("request-1", "trace-1")])
     await store.put_feedback([feedback("a", "trace-1"), feedback("b", "request-1")])
     joined = await store.feedback_by_ids(["a", "b"])
@@ -166,7 +166,7 @@ async def test_a_vote_that_was_resolved_too_early_is_joined_as_it_is_stored(stor
     ]
 
 
-async def test_a_vote_about_a_request_is_not_joined_to_a_trace_of_that_name(store: Store) -> None:
+async def test_feedback_about_a_request_is_not_joined_to_a_trace_of_that_name(store: Store) -> None:
     await store.put_feedback([feedback(subject_id="x", target=Target.REQUEST)])
     await store.append([exchange("request-1", "x")])
     assert (await entry(store)).joined_at_us is None
@@ -174,7 +174,7 @@ async def test_a_vote_about_a_request_is_not_joined_to_a_trace_of_that_name(stor
     assert (await entry(store)).trace_id == "trace-2"
 
 
-async def test_a_tenants_vote_waits_for_a_row_of_its_tenant(store: Store) -> None:
+async def test_a_tenants_feedback_waits_for_a_row_of_its_tenant(store: Store) -> None:
     await store.put_feedback([feedback(tenant="north")])
     await store.append([exchange(tenant="south"), exchange()])
     assert (await entry(store)).joined_at_us is None
@@ -182,7 +182,7 @@ async def test_a_tenants_vote_waits_for_a_row_of_its_tenant(store: Store) -> Non
     assert (await entry(store)).joined_at_us is not None
 
 
-async def test_a_vote_of_no_tenant_takes_that_of_its_row(store: Store) -> None:
+async def test_feedback_of_no_tenant_takes_that_of_its_row(store: Store) -> None:
     await store.put_feedback([feedback()])
     await store.append([exchange(tenant="south")])
     joined = await entry(store)

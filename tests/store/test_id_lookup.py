@@ -117,7 +117,7 @@ async def test_of_very_many_that_share_an_id_the_newest_are_told(store: Store) -
     assert await named(store, "r") == expected
 
 
-async def test_a_vote_that_waited_is_joined_to_the_newest_of_all_that_its_id_names(store: Store) -> None:
+async def test_feedback_that_waited_is_joined_to_the_newest_of_all_that_its_id_names(store: Store) -> None:
     await store.put_feedback([feedback(subject_id="r")])
     await store.append([exchange("r", "t1"), exchange("r", "t2"), exchange("r", "t3", status=500)])
     assert (await entry(store)).trace_id == "t2"

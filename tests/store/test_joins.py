@@ -49,7 +49,7 @@ async def test_an_answer_that_was_under_way_when_it_was_judged_counts_once_it_is
     assert await counted_at(store) == [5]
 
 
-async def test_a_vote_before_all_of_its_requests_counts_for_the_first_whichever_is_logged_first(
+async def test_feedback_before_all_of_its_requests_counts_for_the_first_whichever_is_logged_first(
     store: Store,
 ) -> None:
     await store.put_feedback([feedback("a", "t", trace_id="t", created_at_us=GIVEN_US)])
@@ -58,7 +58,7 @@ async def test_a_vote_before_all_of_its_requests_counts_for_the_first_whichever_
         assert await counted_at(store) == [expected]
 
 
-async def test_a_vote_on_a_request_counts_for_its_latest_try(store: Store) -> None:
+async def test_feedback_on_a_request_counts_for_its_latest_try(store: Store) -> None:
     await append(store, "r", 0, status=500)
     vote = feedback("a", "r", trace_id=None, target=Target.REQUEST, created_at_us=GIVEN_US)
     await store.put_feedback([vote])

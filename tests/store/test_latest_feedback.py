@@ -50,7 +50,7 @@ async def test_the_latest_thumb_and_the_latest_score_of_each_metric_are_found(st
     assert await store.latest_feedback([], None) == []
 
 
-async def test_of_verdicts_at_the_same_time_the_one_stored_last_is_latest(store: Store) -> None:
+async def test_of_entries_at_the_same_time_the_one_stored_last_is_latest(store: Store) -> None:
     await store.append([exchange()])
     await put(store, "first", 5, author="ann")
     await put(store, "second", 5, value=-1.0)
@@ -60,7 +60,7 @@ async def test_of_verdicts_at_the_same_time_the_one_stored_last_is_latest(store:
     assert len(await requests_of(store, Comparison("feedback.id", Op.EQ, "second"))) == 1
 
 
-async def test_verdicts_of_tenants_that_share_an_id_are_apart(store: Store) -> None:
+async def test_feedback_of_tenants_that_share_an_id_is_apart(store: Store) -> None:
     await store.append([exchange(tenant="north"), exchange(tenant="south")])
     await put(store, "north's", 5, tenant="north")
     await put(store, "south's", 6, tenant="south", value=-1.0)

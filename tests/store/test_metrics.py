@@ -147,7 +147,7 @@ async def change_something(store: Store, dice: random.Random, step: int) -> None
             await store.append([exchange("unknown", "unknown", started_at_us=START_US + 5, tenant="north")])
 
 
-async def test_a_trace_s_feedback_counts_for_the_request_that_its_voter_saw(store: Store) -> None:
+async def test_a_trace_s_feedback_counts_for_the_request_that_its_author_saw(store: Store) -> None:
     first, second, third = (START_US + n * HOUR_US for n in range(3))
     await store.append([exchange(f"r{at}", "t", started_at_us=at) for at in (first, second)])
     await store.put_feedback([feedback("a", "t", joined_at_us=1, trace_id="t", created_at_us=second + 1)])
@@ -156,7 +156,7 @@ async def test_a_trace_s_feedback_counts_for_the_request_that_its_voter_saw(stor
     assert [cell.starts_at_us for cell in counted] == [second]
 
 
-async def test_a_vote_before_its_request_counts_for_the_first_that_comes(store: Store) -> None:
+async def test_feedback_before_its_request_counts_for_the_first_that_comes(store: Store) -> None:
     await store.put_feedback([feedback("a", "t", trace_id="t", created_at_us=START_US)])
     assert await store.feedback_sums(MetricsQuery(0, LATER_US)) == {}
     await store.append([exchange("r1", "t", started_at_us=START_US + HOUR_US)])
@@ -201,7 +201,7 @@ async def test_what_requests_cannot_be_asked_for_is_refused(
         assert refused.value.field == field
 
 
-async def test_only_verdicts_can_be_grouped_by_grade(store: Store) -> None:
+async def test_only_feedback_can_be_grouped_by_grade(store: Store) -> None:
     for ask in (store.usage, store.latencies, store.count_groups):
         with pytest.raises(BadInput, match="no field"):
             await ask(MetricsQuery(0, 1, group_by=GRADE_FIELD))

@@ -138,6 +138,14 @@ async def test_lookups_are_answered_while_queries_take_all_connections(store_url
         await cancel([*taken, *quick])
 
 
+async def test_payloads_are_read_within_the_time_limit_but_in_the_background(store_url: str) -> None:
+    async with opened(store_url, 1e-9) as store:
+        [seq] = await store.append([exchange("1")])
+        with pytest.raises(QueryTimeout):
+            await store.payloads([seq])
+        assert set(await store.payloads([seq], in_background=True)) == {seq}
+
+
 async def test_one_that_finds_no_free_connection_is_asked_to_retry(
     store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

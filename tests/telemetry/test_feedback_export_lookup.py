@@ -87,7 +87,7 @@ async def test_what_waits_for_its_request_waits_here_too_until_it_is_joined(stor
     assert told.span_id is not None
 
 
-async def test_nothing_is_told_of_what_is_erased_or_no_verdict_or_went_elsewhere(store: Store) -> None:
+async def test_nothing_is_told_of_what_is_erased_or_no_feedback_or_went_elsewhere(store: Store) -> None:
     assert await find(store, feedback("never-stored", **ON_TRACE)) is None
     original = await given(store, kind=Kind.ORIGINAL, score=None, **ON_TRACE)
     assert await find(store, original) is None
@@ -106,7 +106,7 @@ async def test_what_was_deleted_for_good_is_withdrawn(store: Store) -> None:
     ("source", "annotator"),
     [(Source.HUMAN, "HUMAN"), (Source.IMPLICIT, "HUMAN"), (Source.MODEL, "LLM"), (Source.CODE, "CODE")],
 )
-def test_who_judged_is_told(source: Source, annotator: str) -> None:
+def test_who_gave_it_is_told(source: Source, annotator: str) -> None:
     entry = feedback(source=source, metric="tone", score=None, **ON_TRACE)
     told = build_annotation(entry, "trace-1", None, has_text=False)
     assert (told.annotator, told.name, told.label) == (annotator, "tone", "rating")

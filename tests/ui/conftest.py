@@ -1,4 +1,4 @@
-"""The page for votes: on a server with a store to look into, and before a browser."""
+"""The page for feedback, on a server with a store to look into."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from gateway.store import open_store
 from gateway.ui.feedback_form import FormPages, feedback_form_api
 from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
-from tests.browser import browser, browser_without_javascript
 from tests.factories import token_keys
 
 from .served import RATE_LIMIT, SECRET, Served
 
-__all__ = ["browser", "browser_without_javascript", "serve"]
+__all__ = ["serve"]
 
 
 @pytest.fixture

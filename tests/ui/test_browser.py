@@ -70,7 +70,7 @@ def vote_by_mouse(browser: WebDriver, link: str, demo: RunningGateway) -> None:
     assert not browser.get_log("browser")  # type: ignore[attr-defined]
 
 
-def test_a_reader_votes_and_votes_again(browser: WebDriver, link: str, demo: RunningGateway) -> None:
+def test_a_reader_gives_feedback_and_changes_it(browser: WebDriver, link: str, demo: RunningGateway) -> None:
     vote_by_mouse(browser, link, demo)
 
 
@@ -94,7 +94,7 @@ def test_a_keyboard_is_enough(browser: WebDriver, link: str, demo: RunningGatewa
     assert votes(demo) == [(-1, "By hand", 1)]
 
 
-def test_a_link_that_chooses_a_thumb_leaves_the_vote_to_the_reader(
+def test_a_link_that_chooses_a_thumb_leaves_the_feedback_to_the_reader(
     browser: WebDriver, link: str, demo: RunningGateway
 ) -> None:
     browser.get(f"{link}?v=up")
@@ -105,7 +105,7 @@ def test_a_link_that_chooses_a_thumb_leaves_the_vote_to_the_reader(
     assert votes(demo) == [(1, None, 1)]
 
 
-def test_a_vote_must_be_chosen_before_anything_is_sent(
+def test_feedback_must_be_chosen_before_anything_is_sent(
     browser: WebDriver, link: str, demo: RunningGateway
 ) -> None:
     browser.get(link)

@@ -49,7 +49,7 @@ async def test_a_request_that_is_not_logged_or_another_tenant_s_has_no_time(serv
 @pytest.mark.parametrize(
     ("query", "chosen"), [("", []), ("?v=up", ["up"]), ("?v=down", ["down"]), ("?v=x", []), ("?vote=up", [])]
 )
-async def test_opening_a_link_chooses_a_thumb_at_most_and_never_votes(
+async def test_opening_a_link_chooses_a_thumb_at_most_and_never_sends(
     served: Served, query: str, chosen: list[str]
 ) -> None:
     link = served.link()
@@ -60,7 +60,7 @@ async def test_opening_a_link_chooses_a_thumb_at_most_and_never_votes(
     assert await served.entries() == []
 
 
-async def test_sending_the_form_votes(served: Served) -> None:
+async def test_sending_the_form_gives_feedback(served: Served) -> None:
     await served.store.append([exchange(tenant="north")])
     page = await served.send(served.link(tenant="north"), vote="down", comment="Too <b>long</b>")
     assert page.status_code == 200
@@ -75,7 +75,7 @@ async def test_sending_the_form_votes(served: Served) -> None:
     assert entry.key_name == "app"
 
 
-async def test_the_last_vote_stands(served: Served) -> None:
+async def test_the_last_feedback_stands(served: Served) -> None:
     link = served.link()
     await served.send(link, vote="up", comment="Fine")
     thanks = await served.send(f"{link}?v=up", vote="down")
@@ -84,7 +84,7 @@ async def test_the_last_vote_stands(served: Served) -> None:
     assert 'href="?v=down"' in thanks.text
 
 
-async def test_whoever_changes_a_vote_finds_thumb_and_comment_again_and_may_take_the_comment_out(
+async def test_whoever_changes_feedback_finds_thumb_and_comment_again_and_may_take_the_comment_out(
     served: Served,
 ) -> None:
     await served.store.append([exchange()])
@@ -102,7 +102,7 @@ async def test_whoever_changes_a_vote_finds_thumb_and_comment_again_and_may_take
     assert "></textarea>" in (await served.client.get(link)).text
 
 
-async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_vote(served: Served) -> None:
+async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_feedback(served: Served) -> None:
     await served.send(served.link(), vote="up")
     bearer = Principal("app", frozenset(), None, FeedbackScope("trace-1", "request-1"))
     rating = thumb_feedback("request-1", is_up=False, raw="{}")
@@ -111,7 +111,7 @@ async def test_a_rating_in_helicones_dialect_by_the_same_token_is_the_same_vote(
     assert (entry.version, entry.value) == (2, -1)
 
 
-async def test_others_votes_are_left_alone(served: Served) -> None:
+async def test_others_feedback_is_left_alone(served: Served) -> None:
     app = Principal("app", frozenset({Role.FEEDBACK}))
     rating = thumb_feedback("request-1", is_up=True, raw="{}")
     await FeedbackService(served.store).give([rating], app, dialect="helicone", rule=rules.upsert)
@@ -122,7 +122,7 @@ async def test_others_votes_are_left_alone(served: Served) -> None:
     }
 
 
-async def test_a_form_without_a_vote_comes_back_with_what_was_written(served: Served) -> None:
+async def test_a_form_without_feedback_comes_back_with_what_was_written(served: Served) -> None:
     page = await served.send(served.link(), comment="Long & <b>careful</b>")
     assert page.status_code == 400
     assert 'role="alert">Please choose one of the two.' in page.text
@@ -130,7 +130,7 @@ async def test_a_form_without_a_vote_comes_back_with_what_was_written(served: Se
     assert await served.entries() == []
 
 
-async def test_a_beacon_of_a_script_votes_too(served: Served) -> None:
+async def test_a_beacon_of_a_script_gives_feedback_too(served: Served) -> None:
     """`navigator.sendBeacon(link, new URLSearchParams({vote: "up"}))`, which can send no header of its own."""
     form = {"Content-Type": "application/x-www-form-urlencoded;charset=UTF-8", "Origin": "https://a.example"}
     reply = await served.client.post(served.link(), content=b"vote=up", headers=form)
@@ -166,7 +166,7 @@ async def test_while_there_are_no_tokens_there_is_no_page(served: Served) -> Non
         assert_problem(page, 404, "<h1>There is nothing here</h1>")
 
 
-async def test_who_votes_too_often_is_asked_to_wait(served: Served) -> None:
+async def test_who_gives_feedback_too_often_is_asked_to_wait(served: Served) -> None:
     link = served.link()
     for _ in range(RATE_LIMIT):
         assert (await served.send(link, vote="up")).status_code == 200
@@ -175,7 +175,7 @@ async def test_who_votes_too_often_is_asked_to_wait(served: Served) -> None:
     assert int(page.headers["retry-after"]) > 0
 
 
-async def test_a_store_that_cannot_keep_the_vote_is_not_thanked_for(
+async def test_a_store_that_cannot_keep_the_feedback_is_not_thanked_for(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object) -> None:

@@ -74,7 +74,7 @@ async def test_every_path_is_served_with_a_trailing_slash_too(client: httpx.Asyn
     assert (await client.get("/one/open/")).status_code == 200
 
 
-async def test_who_brings_no_key_or_the_wrong_role_is_refused_in_the_face_s_shape(
+async def test_who_brings_no_key_or_the_wrong_role_is_refused_in_the_api_s_shape(
     client: httpx.AsyncClient,
 ) -> None:
     missing = await client.get("/one/read")
@@ -90,7 +90,7 @@ async def test_who_brings_no_key_or_the_wrong_role_is_refused_in_the_face_s_shap
     ("how", "status", "message"),
     [("bad", 400, "value: is wrong."), ("gone", 404, "is not there."), ("full", 503, "full")],
 )
-async def test_an_error_is_drawn_in_the_shape_of_the_face_that_was_called(
+async def test_an_error_is_drawn_in_the_shape_of_the_api_that_was_called(
     client: httpx.AsyncClient, how: str, status: int, message: str
 ) -> None:
     reply = await client.get(f"/two/fail/{how}")
@@ -116,7 +116,7 @@ async def test_an_answer_that_is_raised_is_still_an_answer(client: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("path", "api"), [("/one/nothing", "one"), ("/two", "two"), ("/two/x/y", "two"), ("/three", "one")]
 )
-async def test_a_path_that_a_face_does_not_serve_is_404_in_its_shape(
+async def test_a_path_that_an_api_does_not_serve_is_404_in_its_shape(
     client: httpx.AsyncClient, path: str, api: str
 ) -> None:
     reply = await client.get(path)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.event_streams import iter_sse, read_sse
+from gateway.wire.event_streams import read_sse
 
 FRAGMENTS = [
     b"data",
@@ -80,7 +80,7 @@ def test_complete_events_are_those_that_the_standards_algorithm_dispatches(body:
 
 @given(BODIES)
 def test_an_unfinished_event_is_what_a_blank_line_would_have_dispatched(body: bytes) -> None:
-    assert list(iter_sse(body)) == read_naively(body + b"\n\n")
+    assert read_sse(body).all_events == read_naively(body + b"\n\n")
 
 
 @given(st.lists(st.tuples(WORDS, st.lists(WORDS, min_size=1, max_size=3)), max_size=5), st.data())
@@ -95,11 +95,13 @@ def test_what_was_written_is_read_back_whichever_line_ending_each_line_has(
         line(f"event: {kind}") + b"".join(line(f"data: {text}") for text in texts) + line("")
         for kind, texts in sent
     )
-    assert list(iter_sse(body)) == [(kind or "message", "\n".join(texts).encode()) for kind, texts in sent]
+    assert read_sse(body).all_events == [
+        (kind or "message", "\n".join(texts).encode()) for kind, texts in sent
+    ]
 
 
 def test_carriage_returns_alone_end_lines() -> None:
-    assert list(iter_sse(b"event: a\rdata: 1\r\rdata: 2\r\r")) == [("a", b"1"), ("message", b"2")]
+    assert read_sse(b"event: a\rdata: 1\r\rdata: 2\r\r").all_events == [("a", b"1"), ("message", b"2")]
 
 
 def test_a_stream_that_ends_inside_an_event_says_so_and_shows_what_came() -> None:
@@ -114,4 +116,4 @@ def test_a_rest_without_data_is_no_unfinished_event(end: bytes) -> None:
 
 
 def test_several_data_lines_are_one_text_of_lines() -> None:
-    assert list(iter_sse(b"data: {\ndata:  1}\ndata\n\n")) == [("message", b"{\n 1}\n")]
+    assert read_sse(b"data: {\ndata:  1}\ndata\n\n").all_events == [("message", b"{\n 1}\n")]

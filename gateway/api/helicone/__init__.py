@@ -5,7 +5,7 @@ from gateway.api.helicone.requests import RequestEndpoints
 from gateway.api.helicone.schemas import ErrorReply, render_error
 from gateway.feedback.service import FeedbackService
 from gateway.query.requests import RequestReader
-from gateway.web.endpoint import Api, endpoints_of
+from gateway.web.endpoint import Api, Tag, endpoints_of
 
 
 def helicone_api(
@@ -14,6 +14,7 @@ def helicone_api(
     """Return the API of `/v1/request`."""
     return Api(
         name=DIALECT,
+        tag=Tag("Helicone", "Rate, score, tag and query requests as clients of Helicone do."),
         prefixes=("/v1/request",),
         endpoints=(
             *endpoints_of(FeedbackEndpoints(feedback, set_property, max_body_bytes)),

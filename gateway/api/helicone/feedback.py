@@ -14,7 +14,7 @@ from gateway.models.feedback import Feedback, Kind, Source, Target
 from gateway.models.principal import Principal, Role
 from gateway.models.request import METADATA_KEYS
 from gateway.web.bodies import read_json, validate_body
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Example
 
 # How this API is called in stored rows.
 DIALECT = "helicone"
@@ -40,6 +40,7 @@ class FeedbackEndpoints:
         reply=schemas.DoneReply,
         failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
+        example=Example(body={"rating": True}),
     )
     async def _rate(self, request: web.Request, principal: Principal) -> web.Response:
         """The last rating by the user in `Helicone-User-Id`, or without a user, is the one that counts. A
@@ -60,6 +61,7 @@ class FeedbackEndpoints:
         reply=schemas.DoneReply,
         failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
+        example=Example(body={"scores": {"helpful": 8, "polite": True}}),
     )
     async def _score(self, request: web.Request, principal: Principal) -> web.Response:
         """All scores are stored or none. The last one of each name counts."""
@@ -80,6 +82,7 @@ class FeedbackEndpoints:
         body=schemas.PropertyBody,
         reply=schemas.DoneReply,
         failures=(400, 404, 409),
+        example=Example(body={"key": "team", "value": "support"}),
     )
     async def _set_one_property(self, request: web.Request, principal: Principal) -> web.Response:
         given = validate_body(schemas.PropertyBody, await read_json(request, self._max_body_bytes))

@@ -13,7 +13,7 @@ from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, S
 from gateway.models.principal import Principal, Role
 from gateway.query.requests import RequestReader
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Example
 from gateway.web.query_params import Boolean, QueryParams
 
 NEWEST_FIRST = Sort("started_at_us", descending=True)
@@ -109,6 +109,7 @@ def _query_endpoint(path: str) -> Endpoint:
         body=schemas.QueryBody,
         reply=schemas.RowsReply,
         failures=(400, 504),
+        example=Example(body={"filter": "all", "limit": 2, "sort": {"created_at": "desc"}}),
     )
 
 

@@ -13,7 +13,7 @@ from gateway.models.clock import format_rfc3339
 from gateway.models.principal import Principal, Role
 from gateway.query.audit import AuditReader
 from gateway.query.filters import AUDIT_FILTERS
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 
 
 class AuditRow(Schema):
@@ -56,7 +56,14 @@ class AuditEndpoints:
     def __init__(self, audit: AuditReader) -> None:
         self._audit = audit
 
-    @Endpoint("GET", "/api/v1/audit", Role.ADMIN, "Read the audit log", failures=(400, 503, 504))
+    @Endpoint(
+        "GET",
+        "/api/v1/audit",
+        Role.ADMIN,
+        "Read the audit log",
+        failures=(400, 503, 504),
+        example=Example(query={"limit": "2"}),
+    )
     async def _list(
         self, request: web.Request, principal: Principal, params: AuditListParams
     ) -> AuditListReply:

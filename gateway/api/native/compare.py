@@ -28,7 +28,7 @@ from gateway.models.filters import Scalar
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.query import compare as query
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import one_of, parsed_by
 
 
@@ -176,6 +176,7 @@ class CompareEndpoints:
         "Compare groups of requests",
         reply=CompareReply,
         failures=(400, 413, 503, 504),
+        example=Example(query={"by": "prompt_version", "from": "7d"}),
     )
     async def _show(self, request: web.Request, principal: Principal, params: CompareParams) -> web.Response:
         """Of the requests that match all filters, by the values of a field: usage, what people say, and whether

@@ -37,7 +37,7 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.requests import RequestTexts, TextReader
 from gateway.web import feedback as fields
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import ANY_ROLE, Endpoint, Schema
+from gateway.web.endpoint import ANY_ROLE, EXAMPLE_IDS, Endpoint, Example, Schema
 from gateway.web.middleware import TOKEN_HEADER
 from gateway.web.query_params import Boolean, QueryParams
 
@@ -210,6 +210,9 @@ class FeedbackEndpoints:
         reply=GivenReply,
         failures=(400, 404, 409, 429),
         accepts_feedback_token=True,
+        example=Example(
+            body={"id": EXAMPLE_IDS["trace_id"], "thumb": "down", "comment": "The steps are of the old app."}
+        ),
     )
     async def _give(self, request: web.Request, principal: Principal, params: GiveParams) -> web.Response:
         """Takes one entry or an array of up to 1,000, all or none, and returns for each what it was joined
@@ -235,6 +238,7 @@ class FeedbackEndpoints:
         reply=FeedbackListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
+        example=Example(query={"from": "7d", "rating": "bad", "limit": "2"}),
     )
     async def _list(
         self, request: web.Request, principal: Principal, params: FeedbackListParams
@@ -288,6 +292,7 @@ class FeedbackEndpoints:
         "Read what a feedback token last gave",
         failures=(400, 503, 504),
         accepts_feedback_token=True,
+        needs_feedback_token=True,
     )
     async def _show_current(self, request: web.Request, principal: Principal) -> CurrentFeedback:
         """Takes a feedback token and nothing else."""
@@ -324,6 +329,7 @@ class FeedbackEndpoints:
         "Erase an author's feedback",
         audited_target=responses.target_without_person,
         failures=(400, 503),
+        example=Example(query={"author": EXAMPLE_IDS["user"], "dry_run": "true"}),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: AuthorErasureParams

@@ -13,7 +13,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.trace import RequestGroup
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.groups import GroupSlice, SessionReader, TraceReader
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import QueryParams
 
 # Ids may contain slashes. One at the very end has to be sent as %2F.
@@ -101,7 +101,13 @@ class GroupEndpoints:
         self._sessions = sessions
 
     @Endpoint(
-        "GET", "/api/v1/traces", Role.READ, "List traces", description=_LISTED, failures=(400, 503, 504)
+        "GET",
+        "/api/v1/traces",
+        Role.READ,
+        "List traces",
+        description=_LISTED,
+        failures=(400, 503, 504),
+        example=Example(query={"from": "7d", "limit": "2"}),
     )
     async def _list_traces(
         self, request: web.Request, principal: Principal, params: GroupListParams
@@ -117,7 +123,13 @@ class GroupEndpoints:
         return TraceReply.of(trace)
 
     @Endpoint(
-        "GET", "/api/v1/sessions", Role.READ, "List sessions", description=_LISTED, failures=(400, 503, 504)
+        "GET",
+        "/api/v1/sessions",
+        Role.READ,
+        "List sessions",
+        description=_LISTED,
+        failures=(400, 503, 504),
+        example=Example(query={"from": "7d", "limit": "2"}),
     )
     async def _list_sessions(
         self, request: web.Request, principal: Principal, params: GroupListParams

@@ -35,7 +35,7 @@ from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
 from gateway.query.statistics import Estimate, mean_score, share_positive
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import DIGITS, one_of, parsed_by
 
 
@@ -380,6 +380,7 @@ class AggregateEndpoints:
         reply=AggregateReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 413, 503, 504),
+        example=Example(query={"from": "7d", "group_by": "model", "order": "-cost"}),
     )
     async def _list(
         self, request: web.Request, principal: Principal, params: AggregateParams

@@ -18,7 +18,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.query import overview as query
 from gateway.query.metrics import GroupMetrics
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 
 
 class OverviewParams(TimeRangeParams):
@@ -96,6 +96,7 @@ class OverviewEndpoints:
         "Overview of requests and feedback",
         reply=OverviewReply,
         failures=(400, 413, 503, 504),
+        example=Example(query={"from": "24h"}),
     )
     async def _show(self, request: web.Request, principal: Principal, params: OverviewParams) -> web.Response:
         """Of the requests that match all filters, without `from` those of the last seven days: numbers, the same of

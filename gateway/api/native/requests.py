@@ -14,7 +14,7 @@ from gateway.models.principal import Principal, Role
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.requests import RequestReader
 from gateway.reviews.queue import ReviewQueue
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Example
 from gateway.web.query_params import QueryParams
 
 # Ids may contain slashes. One at the very end has to be sent as %2F.
@@ -54,6 +54,7 @@ class RequestEndpoints:
         reply=ListReply,
         reply_types=(responses.CSV_TYPE,),
         failures=(400, 503, 504),
+        example=Example(query={"from": "7d", "rating": "bad", "limit": "2"}),
     )
     async def _list(
         self, request: web.Request, principal: Principal, params: RequestListParams

@@ -26,7 +26,7 @@ from gateway.reviews.agreement import (
 from gateway.reviews.queue import ReviewQueue
 from gateway.web import feedback as fields
 from gateway.web.bodies import read_json, validate_body
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import QueryParams
 
 MAX_NOTE_CHARS = 4_000
@@ -185,6 +185,7 @@ class ReviewEndpoints:
         "Reserve, review or open a request",
         body=ReviewInput,
         failures=(400, 404, 409, 503),
+        example=Example(body={"state": "reviewed", "note": "The help page is outdated."}),
     )
     async def _change(self, request: web.Request, principal: Principal, params: ReviewParams) -> ReviewReply:
         """The caller's key is the reviewer. What somebody else has reserved or reviewed is refused with 409, which
@@ -205,6 +206,7 @@ class ReviewEndpoints:
         Role.REVIEW,
         "Reserve the next request to review",
         failures=(400, 503, 504),
+        example=Example(query={"rating": "bad", "from": "7d"}),
     )
     async def _reserve_next(
         self, request: web.Request, principal: Principal, params: OpenRequestParams
@@ -218,7 +220,14 @@ class ReviewEndpoints:
         review = ReviewShape.of(reserved.review)
         return NextReviewReply(request=row, review=review, unknown_keys=list(reserved.unknown_keys))
 
-    @Endpoint("GET", "/api/v1/reviews", Role.READ, "List reviews", failures=(400, 503, 504))
+    @Endpoint(
+        "GET",
+        "/api/v1/reviews",
+        Role.READ,
+        "List reviews",
+        failures=(400, 503, 504),
+        example=Example(query={"limit": "2"}),
+    )
     async def _list(
         self, request: web.Request, principal: Principal, params: ReviewListParams
     ) -> ReviewListReply:
@@ -234,6 +243,7 @@ class ReviewEndpoints:
         Role.READ,
         "Compare the scores of people and models",
         failures=(400, 503, 504),
+        example=Example(query={"from": "30d"}),
     )
     async def _compare(
         self, request: web.Request, principal: Principal, params: OpenRequestParams

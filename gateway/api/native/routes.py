@@ -1,13 +1,6 @@
-"""Routes of the native API and of the documentation pages."""
+"""Routes of the native API, and the tags of its endpoints."""
 
-import re
-from collections.abc import Callable, Sequence
-from functools import cached_property
-
-import orjson
-from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from collections.abc import Callable
 
 from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.compare import CompareEndpoints
@@ -32,8 +25,24 @@ from gateway.query.readers import Readers
 from gateway.query.tail import RequestTail
 from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
-from gateway.web.openapi import Json, build_openapi
+from gateway.web.endpoint import Api, Tag, endpoints_of
+
+FEEDBACK = Tag(
+    "Feedback", "Say how good an answer was, by any id you hold; list, read and withdraw what was said."
+)
+REQUESTS = Tag(
+    "Requests", "What was asked of which model, what came back, how long it took and what it cost."
+)
+CONVERSATIONS = Tag("Conversations", "Requests and sessions as messages, whatever the provider; receipts.")
+TRACES = Tag("Traces and Sessions", "Requests that belong together, with all feedback on them.")
+SEARCH = Tag(
+    "Search", "Find requests and feedback by any id, or by words in questions, answers and comments."
+)
+USERS = Tag("Users", "What each user asked, spent and said; erase a user.")
+METRICS = Tag("Metrics", "Figures over many requests: by any field, side by side, and over time.")
+AUDIT = Tag("Audit", "Who changed what with which key.")
+REVIEWS = Tag("Reviews", "Share out disliked answers among reviewers, and see how far they agree.")
+KEYS = Tag("Keys", "API keys, their roles and what they have used.")
 
 
 def native_api(
@@ -52,25 +61,32 @@ def native_api(
     Args:
         scale_of: returns how a caller's values become scores.
     """
-    handlers = (
-        # Before those of one request or session, whose ids may hold slashes.
-        TailEndpoints(tail, keys),
-        ConversationEndpoints(readers.conversations, readers.requests, readers.receipts),
-        RequestEndpoints(readers.requests, reviews),
-        ReviewEndpoints(reviews, agreement, readers.requests, max_body_bytes),
-        GroupEndpoints(readers.traces, readers.sessions),
-        SearchEndpoints(readers.search),
-        UserEndpoints(readers.users, readers.eraser),
-        AggregateEndpoints(readers.metrics),
-        CompareEndpoints(readers.compare),
-        OverviewEndpoints(readers.overview),
-        FeedbackEndpoints(
-            feedback, readers.feedback, readers.texts, readers.eraser, scale_of, max_body_bytes
+    handlers: tuple[tuple[Tag, object], ...] = (
+        (
+            FEEDBACK,
+            FeedbackEndpoints(
+                feedback, readers.feedback, readers.texts, readers.eraser, scale_of, max_body_bytes
+            ),
         ),
-        AuditEndpoints(readers.audit),
-        KeyEndpoints(keys, quotas),
+        # Before those of one request or session, whose ids may hold slashes.
+        (REQUESTS, TailEndpoints(tail, keys)),
+        (CONVERSATIONS, ConversationEndpoints(readers.conversations, readers.requests, readers.receipts)),
+        (REQUESTS, RequestEndpoints(readers.requests, reviews)),
+        (REVIEWS, ReviewEndpoints(reviews, agreement, readers.requests, max_body_bytes)),
+        (TRACES, GroupEndpoints(readers.traces, readers.sessions)),
+        (SEARCH, SearchEndpoints(readers.search)),
+        (USERS, UserEndpoints(readers.users, readers.eraser)),
+        (METRICS, AggregateEndpoints(readers.metrics)),
+        (METRICS, CompareEndpoints(readers.compare)),
+        (METRICS, OverviewEndpoints(readers.overview)),
+        (AUDIT, AuditEndpoints(readers.audit)),
+        (KEYS, KeyEndpoints(keys, quotas)),
     )
-    endpoints = (endpoint for each in handlers for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS))
+    endpoints = (
+        endpoint
+        for tag, each in handlers
+        for endpoint in endpoints_of(each, headers=NO_STORE_HEADERS, tag=tag)
+    )
     return Api(
         name="native",
         prefixes=("/api/v1",),
@@ -78,70 +94,3 @@ def native_api(
         render_error=render_error,
         error_model=ErrorReply,
     )
-
-
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-def documentation_api(apis: Sequence[Api], version: str) -> Api:
-    """Return the API that documents `apis` and itself, open to all."""
-    return _DocumentationEndpoints(apis, version).api
-
-
-class _DocumentationEndpoints:
-    def __init__(self, apis: Sequence[Api], version: str) -> None:
-        self._apis = apis
-        self._version = version
-        self.api = Api(
-            name="documentation",
-            prefixes=("/openapi.json", "/docs"),
-            endpoints=endpoints_of(self),
-            render_error=render_error,
-            error_model=ErrorReply,
-        )
-
-    # Built on the first request: it takes long, and most processes are never asked.
-    @cached_property
-    def _document(self) -> Json:
-        return build_openapi((*self._apis, self.api), self._version)
-
-    @cached_property
-    def _templates(self) -> Environment:
-        templates = Environment(
-            loader=PackageLoader("gateway.api.native"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        templates.filters["prose"] = prose_to_html
-        return templates
-
-    @cached_property
-    def _html(self) -> str:
-        return self._templates.get_template("docs.html").render(document=self._document)
-
-    @Endpoint("GET", "/openapi.json", None, "The gateway's API as an OpenAPI 3.1 document")
-    async def _send_document(self, request: web.Request, principal: Principal) -> web.Response:
-        return web.Response(body=orjson.dumps(self._document), content_type="application/json")
-
-    @Endpoint("GET", "/docs", None, "The same as a page to read")
-    async def _send_page(self, request: web.Request, principal: Principal) -> web.Response:
-        return web.Response(text=self._html, content_type="text/html", headers=PAGE_HEADERS)
-
-    @Endpoint("GET", "/docs/style.css", None, "The style sheet of that page")
-    async def _send_style(self, request: web.Request, principal: Principal) -> web.Response:
-        style = self._templates.get_template("docs.css").render()
-        return web.Response(text=style, content_type="text/css", headers=PAGE_HEADERS)
-
-
-def prose_to_html(text: str) -> Markup:
-    """Return text with blank lines between paragraphs and `code` in backticks as HTML, all else escaped."""
-    with_code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text.strip())))
-    paragraphs = [paragraph for paragraph in re.split(r"\n\s*\n", with_code) if paragraph]
-    return Markup("".join(f"<p>{paragraph}</p>" for paragraph in paragraphs))

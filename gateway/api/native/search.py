@@ -23,7 +23,7 @@ from gateway.query.search import (
     TextPlace,
     Words,
 )
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import DIGITS
 
 DEFAULT_HITS = 20
@@ -144,6 +144,7 @@ class SearchEndpoints:
         Role.READ,
         "Search ids, questions, answers and comments",
         failures=(400, 503, 504),
+        example=Example(query={"q": "cancel subscription", "limit": "2"}),
     )
     async def _find(self, request: web.Request, principal: Principal, params: SearchParams) -> SearchReply:
         """Among requests that match all filters, newest first, until the time limit or the number of hits is

@@ -14,7 +14,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.tail import RequestTail
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, Example
 from gateway.web.event_stream import EVENT_STREAM, last_event_id, render_event, send_events
 
 
@@ -52,6 +52,7 @@ class TailEndpoints:
         "Follow new requests",
         reply_types=(EVENT_STREAM,),
         failures=(400, 503),
+        example=Example(query={"rating": "bad"}),
     )
     async def _follow(
         self, request: web.Request, principal: Principal, params: TailParams

@@ -14,7 +14,7 @@ from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.query.erasure import ErasureService
 from gateway.query.users import MAX_MODELS, MAX_SESSIONS, User, UserDetail, UserReader
-from gateway.web.endpoint import Endpoint, Schema
+from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import QueryParams
 
 # Names may contain slashes. One at the very end has to be sent as %2F.
@@ -101,7 +101,14 @@ class UserEndpoints:
         self._users = users
         self._eraser = eraser
 
-    @Endpoint("GET", "/api/v1/users", Role.READ, "List users", failures=(400, 413, 503, 504))
+    @Endpoint(
+        "GET",
+        "/api/v1/users",
+        Role.READ,
+        "List users",
+        failures=(400, 413, 503, 504),
+        example=Example(query={"from": "7d", "order": "-cost", "limit": "2"}),
+    )
     async def _list(
         self, request: web.Request, principal: Principal, params: UserListParams
     ) -> UserListReply:
@@ -127,6 +134,7 @@ class UserEndpoints:
         "Erase a user",
         audited_target=responses.target_without_person,
         failures=(400, 503),
+        example=Example(query={"dry_run": "true"}),
     )
     async def _erase(
         self, request: web.Request, principal: Principal, params: responses.ErasureParams

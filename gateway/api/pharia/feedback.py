@@ -17,7 +17,17 @@ from gateway.models.feedback import Feedback
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import ANY_ROLE, NO_STORE, Api, Endpoint, endpoints_of, json_response
+from gateway.web.endpoint import (
+    ANY_ROLE,
+    EXAMPLE_IDS,
+    NO_STORE,
+    Api,
+    Endpoint,
+    Example,
+    Tag,
+    endpoints_of,
+    json_response,
+)
 from gateway.web.feedback import joined_headers
 from gateway.web.query_params import QueryParams
 
@@ -114,6 +124,7 @@ def pharia_api(service: FeedbackService, max_body_bytes: int) -> Api:
     handlers = FeedbackEndpoints(service, max_body_bytes)
     return Api(
         name=schemas.DIALECT,
+        tag=Tag("PhariaAI", "Feedback on traces as clients of PhariaAI give it; both paths do the same."),
         prefixes=FEEDBACK_PATHS,
         endpoints=tuple(
             endpoint for path in FEEDBACK_PATHS for endpoint in endpoints_of(handlers, path, NO_STORE)
@@ -137,6 +148,13 @@ class FeedbackEndpoints:
         reply=FeedbackIdResponse,
         failures=(409, 422, 429),
         accepts_feedback_token=True,
+        example=Example(
+            body={
+                "trace_id": EXAMPLE_IDS["trace_id"],
+                "feedback": {"rating": 2, "comment": "Outdated."},
+                "user": "ann",
+            }
+        ),
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         """The feedback is any JSON object. Known fields in it, such as `rating`, `thumbs_up`, `score`,
@@ -149,7 +167,15 @@ class FeedbackEndpoints:
         response.headers.update(joined_headers(entries))
         return response
 
-    @Endpoint("GET", "", Role.ADMIN, "List feedback", reply=schemas.Entries, failures=(413, 422, 503, 504))
+    @Endpoint(
+        "GET",
+        "",
+        Role.ADMIN,
+        "List feedback",
+        reply=schemas.Entries,
+        failures=(413, 422, 503, 504),
+        example=Example(query={"trace_id": EXAMPLE_IDS["trace_id"]}),
+    )
     async def _list(self, request: web.Request, principal: Principal, params: ListParams) -> web.Response:
         """All filters must match. Oldest first, of every API."""
         found = await self._service.find(params.where(), OLDEST_FIRST, Page(params.limit + 1), principal)
@@ -169,6 +195,7 @@ class FeedbackEndpoints:
         "Change an entry",
         body=schemas.FeedbackPatchBody,
         failures=(404, 409, 422),
+        example=Example(body={"feedback": {"rating": 4}}),
     )
     async def _change(self, request: web.Request, principal: Principal) -> MessageResponse:
         """Makes a new version of the entry; earlier versions are kept. Fields of `feedback` are added, or

@@ -23,10 +23,14 @@ from gateway.models.filters import Op, Page
 from gateway.models.metrics import DAY_US, FeedbackSums, GroupKey, MetricsQuery, UsageSums
 from gateway.models.principal import Principal, Role
 from gateway.query.metrics import MAX_TIMELINE_US, MetricsReader
-from gateway.web.endpoint import Api, Endpoint, json_response
+from gateway.web.endpoint import Api, Endpoint, Example, Tag, json_response
 
 ANALYTICS_PATH = "/v1/analytics"
 MAX_PAGE_SIZE = 1000
+
+_JANUARY = Example(
+    query={"time_of_generation_min": "2026-01-01T00:00:00Z", "time_of_generation_max": "2026-02-01T00:00:00Z"}
+)
 
 
 class GraphParams(RequestFilters):
@@ -145,6 +149,7 @@ def portkey_analytics_api(metrics: MetricsReader) -> Api:
     )
     return Api(
         name="portkey analytics",
+        tag=Tag("Portkey: Analytics", "Graphs, summaries and groups as Portkey's analytics API has them."),
         prefixes=(ANALYTICS_PATH,),
         endpoints=(
             *(_graph_endpoint(metrics, spec) for spec in specs),
@@ -181,6 +186,7 @@ def _graph_endpoint(metrics: MetricsReader, graph: graphs.GraphSpec) -> Endpoint
         query=GraphParams,
         reply=graph.reply,
         failures=(400, 413, 503, 504),
+        example=_JANUARY,
         handler=handle,
     )
 
@@ -220,5 +226,6 @@ def _group_endpoint(
         query=GroupParams,
         reply=reply,
         failures=(400, 413, 503, 504),
+        example=_JANUARY,
         handler=handle,
     )

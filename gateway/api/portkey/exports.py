@@ -21,7 +21,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint, Schema, json_response
+from gateway.web.endpoint import Endpoint, Example, Schema, json_response
 from gateway.web.feedback import has_nul, optional_field
 from gateway.web.query_params import QueryParams
 
@@ -238,14 +238,37 @@ class ExportEndpoints:
         self._links = links
         self._max_body_bytes = max_body_bytes
 
-    @Endpoint("POST", EXPORTS, Role.READ, "Create an export", body=NewExport, failures=(400, 504))
+    @Endpoint(
+        "POST",
+        EXPORTS,
+        Role.READ,
+        "Create an export",
+        body=NewExport,
+        failures=(400, 504),
+        example=Example(
+            body={
+                "filters": {
+                    "time_of_generation_min": "2026-01-01T00:00:00Z",
+                    "time_of_generation_max": "2026-02-01T00:00:00Z",
+                },
+                "requested_data": ["id", "trace_id", "created_at", "request", "response"],
+            }
+        ),
+    )
     async def _create(self, request: web.Request, principal: Principal) -> ExportResponse:
         """Makes a draft: nothing is written before it is started."""
         new = validate_body(NewExport, await read_query_body(request, self._max_body_bytes))
         export = await self._jobs.create(new.filters, new.requested_data, new.description or "", principal)
         return ExportResponse.of(export)
 
-    @Endpoint("GET", EXPORTS, Role.READ, "List exports", failures=(400, 503))
+    @Endpoint(
+        "GET",
+        EXPORTS,
+        Role.READ,
+        "List exports",
+        failures=(400, 503),
+        example=Example(query={"page_size": "2"}),
+    )
     async def _list(self, request: web.Request, principal: Principal, params: ExportListParams) -> ExportList:
         """Newest first."""
         size = params.page_size or MAX_LISTED
@@ -256,7 +279,17 @@ class ExportEndpoints:
     async def _show(self, request: web.Request, principal: Principal) -> ExportItem:
         return ExportItem.of(await self._jobs.show(_export_id(request), principal))
 
-    @Endpoint("PUT", EXPORT, Role.READ, "Change an export", body=ExportChange, failures=(400, 404, 409, 504))
+    @Endpoint(
+        "PUT",
+        EXPORT,
+        Role.READ,
+        "Change an export",
+        body=ExportChange,
+        failures=(400, 404, 409, 504),
+        example=Example(
+            body={"filters": {"ai_model": "gpt-4o-mini"}, "requested_data": ["id", "trace_id", "cost"]}
+        ),
+    )
     async def _update(self, request: web.Request, principal: Principal) -> ExportResponse:
         """Makes it a draft again. An export in progress has to be cancelled first."""
         change = validate_body(ExportChange, await read_query_body(request, self._max_body_bytes))

@@ -11,7 +11,7 @@ from gateway.feedback.payloads import Scale, signed_scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import read_idempotency_key, read_json
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import EXAMPLE_IDS, Api, Endpoint, Example, Tag, endpoints_of
 from gateway.web.feedback import MAX_BULK, joined_headers, parse_uuid
 
 # How this API is called in stored rows.
@@ -34,6 +34,7 @@ def portkey_feedback_api(
     """
     return Api(
         name=DIALECT,
+        tag=Tag("Portkey: Feedback", "Give and change feedback as clients of Portkey do."),
         prefixes=("/v1/feedback",),
         render_error=schemas.render_error,
         error_model=schemas.FailureResponse,
@@ -58,6 +59,14 @@ class _FeedbackEndpoints:
         reply=schemas.FeedbackResponse,
         failures=(400, 409, 429),
         accepts_feedback_token=True,
+        example=Example(
+            body={
+                "trace_id": EXAMPLE_IDS["trace_id"],
+                "value": -5,
+                "weight": 0.5,
+                "metadata": {"_user": "ann"},
+            }
+        ),
     )
     async def _create(self, request: web.Request, principal: Principal) -> web.Response:
         """Takes one entry or an array of up to 1,000, all or none."""
@@ -81,6 +90,7 @@ class _FeedbackEndpoints:
         body=schemas.FeedbackUpdateRequest,
         reply=schemas.FeedbackResponse,
         failures=(400, 404, 409),
+        example=Example(body={"value": 5}),
     )
     async def _update(self, request: web.Request, principal: Principal) -> web.Response:
         """Makes a new version of the entry; earlier versions are kept."""

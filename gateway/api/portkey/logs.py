@@ -32,7 +32,7 @@ from gateway.web.bodies import (
     read_json,
     validate_body,
 )
-from gateway.web.endpoint import Api, Endpoint, Schema, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, Example, Schema, Tag, endpoints_of
 from gateway.web.feedback import Metadata, is_number, list_entries, optional_field
 from gateway.wire import endpoint_of
 
@@ -289,6 +289,21 @@ class LogEndpoints:
         "Insert logs of requests made elsewhere",
         body=CustomLog | list[CustomLog],
         failures=(400, 409),
+        example=Example(
+            body={
+                "request": {
+                    "url": "https://api.openai.com/v1/chat/completions",
+                    "provider": "openai",
+                    "body": {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]},
+                },
+                "response": {
+                    "status": 200,
+                    "body": {"choices": [{"message": {"role": "assistant", "content": "Hi!"}}]},
+                    "response_time": 420,
+                },
+                "metadata": {"_user": "ann", "traceId": "imported-1"},
+            }
+        ),
     )
     async def _insert(self, request: web.Request, principal: Principal) -> LogsResponse:
         """Takes one or an array of up to 1,000, all or none. They are logged like proxied requests."""
@@ -329,6 +344,7 @@ def portkey_logs_api(
     """
     return Api(
         name="portkey logs",
+        tag=Tag("Portkey: Logs", "Insert and read logs, and export them, as clients of Portkey do."),
         prefixes=("/v1/logs",),
         endpoints=(
             *endpoints_of(ExportEndpoints(jobs, links, max_body_bytes)),

@@ -108,7 +108,7 @@ def test_a_session_that_is_no_id_is_only_a_property() -> None:
     assert (identity.trace_id, identity.metadata) == ("r", {"Helicone-Session-Id": "a\tb", "n": 5})
 
 
-async def test_verdicts_are_the_entries_that_giving_them_would_have_made(store: Store) -> None:
+async def test_feedback_becomes_the_entries_that_giving_it_would_have_made(store: Store) -> None:
     past = read(
         request_id="r", feedback_rating=True, scores={"a": 0.5, "b": {"value": 1, "valueType": "boolean"}}
     )

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from gateway.api.native.routes import documentation_api
 from gateway.models.principal import Principal, Role
 from gateway.store.base import Store
 from tests.api.api_server import Serve
@@ -35,9 +34,7 @@ PRINCIPALS = {
 
 @pytest.fixture
 async def url(store: Store, serve: Serve) -> str:
-    api = face_over(store)
-    documentation = documentation_api([api], "1.2.3")
-    return await serve(api, documentation, principals=PRINCIPALS, store=store)
+    return await serve(face_over(store), principals=PRINCIPALS, store=store)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ async def test_of_nothing_there_is_a_row_of_nothing(client: httpx.AsyncClient) -
 
 
 @pytest.mark.usefixtures("three_requests")
-async def test_one_verdict_has_no_interval(client: httpx.AsyncClient) -> None:
+async def test_one_entry_has_no_interval(client: httpx.AsyncClient) -> None:
     [row] = await ask(client, request_id="r1")
     assert row["feedback"]["mean_score"] == {"value": 1.0, "low": None, "high": None}
 

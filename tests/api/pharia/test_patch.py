@@ -49,7 +49,7 @@ async def test_earlier_versions_are_kept(served: Served) -> None:
     assert [entry.comment for entry in history] == [None, None, "better"]
 
 
-async def test_a_verdict_that_is_taken_back_counts_no_longer(served: Served) -> None:
+async def test_feedback_that_is_taken_back_counts_no_longer(served: Served) -> None:
     feedback_id = await served.give({"rating": 1, "comment": "hm"})
 
     await served.change(feedback_id, feedback={"rating": None})
@@ -125,7 +125,7 @@ async def test_a_rating_of_a_type_is_turned_and_its_comment_kept(served: Served)
         ({"type": "thumbs_up", "rating": 4}, {"comment": "why"}, ("rating", 4, 0.5)),
     ],
 )
-async def test_a_verdict_in_a_change_counts_whatever_it_was_called_before(
+async def test_feedback_in_a_change_counts_whatever_it_was_called_before(
     served: Served, given: dict[str, object], change: dict[str, object], expected: tuple[str, float, float]
 ) -> None:
     feedback_id = await served.give(given)
@@ -135,7 +135,7 @@ async def test_a_verdict_in_a_change_counts_whatever_it_was_called_before(
         assert (stored.kind, stored.value, stored.score) == expected
 
 
-async def test_a_verdict_that_was_overruled_counts_again_when_it_is_said_again(served: Served) -> None:
+async def test_feedback_that_was_overruled_counts_again_when_it_is_said_again(served: Served) -> None:
     feedback_id = await served.give({"rating": 5})
     await served.change(feedback_id, feedback={"score": -1})
     await served.change(feedback_id, feedback={"rating": 5})

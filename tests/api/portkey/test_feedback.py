@@ -16,7 +16,7 @@ from gateway.models.ids import new_id
 from .served import GOOD, Served, complaint
 
 
-async def test_a_vote_is_answered_with_its_id_and_kept_as_it_was_sent(served: Served) -> None:
+async def test_feedback_is_answered_with_its_id_and_kept_as_it_was_sent(served: Served) -> None:
     sent = {
         "trace_id": "trace-1",
         "value": -7,
@@ -130,7 +130,7 @@ async def test_a_bulk_is_stored_whole_and_answered_in_its_order(served: Served) 
     assert len(await served.entries()) == 1000
 
 
-async def test_a_vote_before_its_request_is_joined_when_the_request_appears(served: Served) -> None:
+async def test_feedback_before_its_request_is_joined_when_the_request_appears(served: Served) -> None:
     waiting = await served.give()
     assert waiting.joined_at_us is None
 
@@ -278,7 +278,7 @@ async def test_tenants_do_not_see_each_others_entries(served: Served) -> None:
     assert own.status_code == 200
 
 
-async def test_the_sdk_gives_one_vote_and_many_and_changes_one(served: Served) -> None:
+async def test_the_sdk_gives_one_entry_and_many_and_changes_one(served: Served) -> None:
     portkey = AsyncPortkey(api_key="app-key", base_url=served.url)
 
     one = await portkey.feedback.create(trace_id="trace-1", value=5, weight=0.5, metadata={"_user": "ann"})

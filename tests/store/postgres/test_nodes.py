@@ -25,7 +25,7 @@ async def kinds_of(attempts: Iterable[Awaitable[object]]) -> list[str]:
     return sorted(type(result).__name__ if isinstance(result, Exception) else "" for result in results)
 
 
-async def test_a_vote_and_its_request_that_come_at_once_on_two_nodes_do_not_miss_each_other(
+async def test_feedback_and_its_request_that_come_at_once_on_two_nodes_do_not_miss_each_other(
     store: Store, other: Store
 ) -> None:
     for number in range(ROUNDS):
@@ -37,7 +37,7 @@ async def test_a_vote_and_its_request_that_come_at_once_on_two_nodes_do_not_miss
     assert [vote.trace_id for vote in votes] == [f"t{number}" for number in range(ROUNDS)]
 
 
-async def test_a_vote_and_the_response_id_that_it_names_do_not_miss_each_other(
+async def test_feedback_and_the_response_id_that_it_names_do_not_miss_each_other(
     store: Store, other: Store
 ) -> None:
     seqs = await store.append([exchange(f"r{number}", f"t{number}") for number in range(ROUNDS)])

@@ -17,7 +17,7 @@ def statements_for_a_vote(connection: SqliteConnection, feedback_id: str) -> int
     return len(statements)
 
 
-def test_a_vote_costs_no_more_where_many_wait_for_the_same_request(connection: SqliteConnection) -> None:
+def test_feedback_costs_no_more_where_many_wait_for_the_same_request(connection: SqliteConnection) -> None:
     alone = statements_for_a_vote(connection, "first")
     put_feedback(connection, [feedback(f"vote-{number}", "nowhere") for number in range(300)], None)
     assert statements_for_a_vote(connection, "last") == alone

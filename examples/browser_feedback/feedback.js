@@ -11,8 +11,8 @@ async function ask(question) {
   return reply.json();
 }
 
-// `keepalive` lets the vote arrive even if the reader leaves the page at once.
-async function vote(value) {
+// `keepalive` lets the feedback arrive even if the reader leaves the page at once.
+async function giveFeedback(value) {
   const reply = await fetch(`${answer.gateway}/v1/feedback`, {
     method: "POST",
     keepalive: true,
@@ -43,5 +43,5 @@ show("ask").addEventListener("submit", (event) => {
 });
 
 for (const button of document.querySelectorAll("button[data-value]")) {
-  button.addEventListener("click", () => attempt(() => vote(Number(button.dataset.value)), "Thank you!"));
+  button.addEventListener("click", () => attempt(() => giveFeedback(Number(button.dataset.value)), "Thank you!"));
 }

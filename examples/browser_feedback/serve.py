@@ -20,7 +20,7 @@ PORT = int(os.environ.get("PORT", "8788"))
 FOLDER = Path(__file__).parent
 PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
-    "/votes.js": ("votes.js", "text/javascript; charset=utf-8"),
+    "/feedback.js": ("feedback.js", "text/javascript; charset=utf-8"),
 }
 MAX_QUESTION_BYTES = 10_000
 POLICY = f"default-src 'self'; img-src data:; connect-src 'self' {GATEWAY_URL}"
