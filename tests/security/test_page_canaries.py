@@ -161,8 +161,8 @@ def lists() -> Iterator[str]:
 
 def test_nothing_that_strangers_wrote_runs_on_a_page(browser: WebDriver, pages: RunningGateway) -> None:
     sign_in(browser, pages, ADMIN_KEY)
-    watching = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})  # type: ignore[attr-defined]
-    browser.get_log("browser")  # type: ignore[attr-defined]
+    watching = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+    browser.get_log("browser")
     # The first pages of each text; what strangers wrote is put into the others alike.
     shown = [path for path in rows() if re.search(r"/id-|/traces/|[?]q=", path)]
     for path in [*lists(), *shown]:
@@ -171,9 +171,9 @@ def test_nothing_that_strangers_wrote_runs_on_a_page(browser: WebDriver, pages: 
         assert browser.execute_script("return window.owned ?? null") is None, path
         assert browser.execute_script("return window.broken") == [], path
         assert browser.execute_script(FOREIGN) == [], path
-    said = [each for each in browser.get_log("browser") if "status of 4" not in each["message"]]  # type: ignore[attr-defined]
+    said = [each for each in browser.get_log("browser") if "status of 4" not in each["message"]]
     assert said == []
-    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", watching)  # type: ignore[attr-defined]
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", watching)
 
 
 def test_what_strangers_wrote_is_there_as_text(pages: RunningGateway) -> None:

@@ -35,7 +35,7 @@ def press(browser: WebDriver, *keys: str) -> None:
 
 def set_width(browser: WebDriver, width: int) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[attr-defined]
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def follow(browser: WebDriver, element: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_reviewer_works_by_keyboard_alone(browser: WebDriver, demo_pages: Runn
     assert browser.current_url == hits[1]
     browser.back()
     assert query_of(browser)["q"] == "the"
-    assert not [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]  # type: ignore[attr-defined]
+    assert not [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
 
 
 def change_filters(browser: WebDriver) -> None:
