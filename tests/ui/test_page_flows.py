@@ -130,7 +130,7 @@ def test_a_reviewer_works_by_keyboard_alone(browser: WebDriver, demo_pages: Runn
     assert browser.current_url == hits[1]
     browser.back()
     assert query_of(browser)["q"] == "the"
-    assert not [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
+    assert not [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]  # type: ignore[attr-defined]
 
 
 def change_filters(browser: WebDriver) -> None:
