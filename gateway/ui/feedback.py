@@ -19,7 +19,7 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import CURSOR, ITEM, PageQuery, read_number
+from gateway.ui.filters import CURSOR, ITEM, LIST_SECONDS, PageQuery, read_number
 from gateway.ui.page import Pages, return_page
 from gateway.ui.requests import RequestDetail, base_url, read_detail
 from gateway.web.endpoint import Endpoint
@@ -65,7 +65,9 @@ class FeedbackPages:
             raise web.HTTPFound(f"{request.path}?rating=bad&from=7d")
         query = PageQuery.read(request, FEEDBACK_FILTERS, own=("notice",))
         cursor = _read_cursor(query)
-        found = await self._readers.feedback.find(query.where(), PAGE_CARDS, cursor, principal.tenant)
+        found = await self._readers.feedback.find(
+            query.where(), PAGE_CARDS, cursor, principal.tenant, LIST_SECONDS
+        )
         counted = await self._readers.requests.counted(found.entries)
         texts = await self._readers.texts.list_texts(found.entries, counted, MAX_EXCERPT_BYTES)
         reviews = await self._queue.reviews_of(list(counted.values()))
@@ -90,6 +92,7 @@ class FeedbackPages:
                 "is_chosen": ITEM in query.params,
                 "detail": await self._detail(opened, cards, principal),
                 "unknown_keys": found.unknown_keys,
+                "searched_from_us": found.searched_from_us,
                 "cursor": cursor,
                 "next_cursor": None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
                 "base_url": base_url(request),

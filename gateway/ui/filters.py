@@ -28,6 +28,8 @@ TIME_RANGES = {
     ALL_TIME: "all time",
 }
 DEFAULT_RANGE = "7d"
+# After this a list shows what it has found, says how far back it looked, and goes on from there.
+LIST_SECONDS = 0.25
 
 # More digits fit no column.
 _MAX_PLACE_DIGITS = 18

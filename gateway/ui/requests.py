@@ -22,7 +22,7 @@ from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery, read_number
+from gateway.ui.filters import ALL_TIME, CURSOR, LIST_SECONDS, PageQuery, read_number
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
 from gateway.web.endpoint import Endpoint
@@ -84,7 +84,9 @@ class RequestPages:
             return await self._search(request, principal, query, text)
         cursor = _read_cursor(query)
         is_live = cursor is None and query.until is None and query.params.get("live") == "on"
-        found = await self._readers.requests.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
+        found = await self._readers.requests.find(
+            query.where(), PAGE_ROWS, cursor, principal.tenant, LIST_SECONDS
+        )
         return await self._pages.render(
             request,
             principal,
@@ -95,6 +97,7 @@ class RequestPages:
                 "summaries": found.feedback,
                 "no_feedback": NO_FEEDBACK,
                 "unknown_keys": found.unknown_keys,
+                "searched_from_us": found.searched_from_us,
                 "cursor": cursor,
                 "next_cursor": found.next_cursor,
                 "base_url": base_url(request),
