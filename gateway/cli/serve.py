@@ -46,6 +46,7 @@ def welcome_text(config: Config, url: str, *, has_demo_data: bool = False) -> st
         "Give feedback on both:",
         f"  curl {url}/api/v1/feedback {_JSON_HEADER}{key} -d {_FEEDBACK_BODY}",
         "",
+        f"Web pages:          {url}/ui/",
         f"What was logged:    {url}/api/v1/traces/{TRACE_ID}",
         *_demo_data_lines(config, url, has_demo_data),
         f"All paths:          {url}/docs",

@@ -11,8 +11,9 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import AttemptResult, Call, RequestFilters, ReviewFilters, conduct_call
+from gateway.client.calls import RequestFilters, ReviewFilters
 from gateway.client.models import Comparison, LoggedRequest, Overview, Review, SearchPage
+from gateway.client.transport import AttemptResult, Call, conduct_call
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 

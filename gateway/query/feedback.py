@@ -100,6 +100,10 @@ class FeedbackReader:
 
         return ListWalk(read, begin, is_over, HOUR_US)
 
+    async def count(self, where: Filter, most: int, tenant: str | None) -> int:
+        """Return the number of entries, of more than `most` this number and one."""
+        return await self._store.count_feedback(where, Page(most + 1), tenant)
+
 
 @dataclass(frozen=True, slots=True)
 class RelatedFeedback:

@@ -66,7 +66,11 @@ def test_the_demo_starts_with_nothing_and_its_commands_work_as_printed(tmp_path:
         assert '"chat.completion"' in chat.stdout
         assert stream.stdout.endswith("data: [DONE]\n\n")
         assert '"joined":true' in feedback.stdout
-        logged = next(line.split()[-1] for line in demo.lines if line.startswith("What was logged"))
+        pages, logged = (
+            next(line.split()[-1] for line in demo.lines if line.startswith(label))
+            for label in ("Web pages", "What was logged")
+        )
+        assert "my-first-trace" in httpx.get(f"{pages}requests", follow_redirects=True).text
         trace = httpx.get(logged).json()
         assert [request["is_stream"] for request in trace["requests"]] == [False, True]
         down = {"trace_id": trace["trace_id"], "value": 0}

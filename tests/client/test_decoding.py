@@ -28,7 +28,7 @@ from gateway.client import (
     UnexpectedReply,
     models,
 )
-from gateway.client.calls import decode
+from gateway.client.transport import decode
 from tests.client.scripted_server import Reply, ScriptedServer
 
 ROW = {

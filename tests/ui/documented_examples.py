@@ -50,6 +50,7 @@ _ASKED = (
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MAX_TEXT = 200
+_TOKEN_HEADER = "x-gateway-feedback-token"
 
 # What the examples call January, so that it contains what is sent here.
 _NOW = datetime.now(UTC)
@@ -109,6 +110,10 @@ class Examples:
             entry = {"id": request_id, "thumb": thumb, "author": user, "label": "outdated"}
             ids = {"feedback_id": EXAMPLE_IDS["feedback_id"]} if number == 0 else {}
             self._client.post("/api/v1/feedback", json={**entry, **ids}).raise_for_status()
+        headers = {_TOKEN_HEADER: self._token}
+        body = {"id": request_id, "thumb": "up", "comment": "Just what I wanted."}
+        rule = {"rule": "upsert"}
+        self._client.post("/api/v1/feedback", params=rule, json=body, headers=headers).raise_for_status()
         eventually(
             lambda: self._client.get(f"/api/v1/requests/{EXAMPLE_IDS['request_id']}").json()["interpreted_at"]
         )
@@ -126,7 +131,7 @@ class Examples:
                 "Helicone-Session-Id": EXAMPLE_IDS["session"],
             },
         )
-        self._token = reply.raise_for_status().headers["x-gateway-feedback-token"]
+        self._token = reply.raise_for_status().headers[_TOKEN_HEADER]
 
     def send_all(self) -> Iterator[Answer]:
         """Send each example; those that erase come last, and then the log of who did."""
@@ -156,7 +161,7 @@ class Examples:
         if path.endswith("/file"):
             return self._client.get(self._download_link(path.split("/")[-2]))
         needs_token = operation["security"] == [{"feedbackToken": []}]
-        headers = {"x-gateway-feedback-token": self._token} if needs_token else {}
+        headers = {_TOKEN_HEADER: self._token} if needs_token else {}
         with self._client.stream(method.upper(), path, params=query, json=body, headers=headers) as reply:
             # Server-sent events have no end.
             if not reply.headers["content-type"].startswith("text/event-stream"):

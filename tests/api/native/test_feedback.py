@@ -112,7 +112,8 @@ async def test_following_cursors_meets_each_entry_once_also_those_of_one_moment(
     ("path", "field", "allowed"),
     [
         ("?colour=red", "colour", "min_score"),
-        ("?attempt=2", "attempt", "trace_id"),
+        ("?attempt=second", "attempt", "whole number"),
+        ("?total_tokens=2", "total_tokens", "trace_id"),
         ("?status=20", "status", "4xx"),
         ("?rating=5", "rating", "good, bad"),
         ("?limit=501", "limit", "from 1 to 500"),

@@ -108,8 +108,8 @@ def test_a_bad_parameter_is_named_with_what_is_allowed(name: str, text: str, all
         ("prefix", "", "no value"),
         ("order", "-score", "-cost, cost, -last_seen, last_seen"),
         ("limit", "501", "1 to 500"),
-        ("bucket", "day", "to, prefix"),
-        ("group_by", "user", "to, prefix"),
+        ("bucket", "day", "cursor, prefix"),
+        ("group_by", "user", "cursor, prefix"),
     ],
 )
 def test_a_bad_parameter_of_users_is_named_with_what_is_allowed(name: str, text: str, allowed: str) -> None:
@@ -129,6 +129,7 @@ SAMPLES = {
     "status": "200", "outcome": "complete", "from": "1", "to": "1", "limit": "1", "cursor": "1", "group_by": "user",
     "bucket": "day", "order": "-cost", "format": "csv", "judged": "false", "has_feedback": "false",
     "min_score": "0", "max_score": "-0.5", "rating": "good", "client_retry": "0",
+    "attempt": "2", "is_stream": "true", "has_usage": "false", "reviewed": "false", "within": "0.8",
 }  # fmt: skip
 
 
