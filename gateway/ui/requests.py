@@ -41,7 +41,7 @@ from gateway.wire.curl import curl_command
 PAGE_ROWS = 50
 TABS = ("conversation", "timeline", "raw", "headers", "feedback")
 # A search says how far back it looked, and goes on from there.
-SEARCH_SECONDS = 0.6
+SEARCH_SECONDS = 0.25
 # More of a body is offered as a download only.
 MAX_SHOWN_BYTES = 256 * 1024
 
