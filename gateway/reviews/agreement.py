@@ -110,7 +110,7 @@ class AgreementReader:
             if len(found) < CHUNK_SCORES:
                 return scores, None
             after = (found[-1].request_started_at_us, found[-1].seq)
-            is_due = len(scores) < max_scores and time.monotonic() < ends_at
+            is_due = len(scores) < min(max_scores, MAX_SCORES) and time.monotonic() < ends_at
         # More scores of the last request may follow.
         last_us = scores[-1].request_started_at_us
         return [score for score in scores if score.request_started_at_us > last_us], last_us
