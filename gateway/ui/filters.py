@@ -49,7 +49,7 @@ _FIELDS = {
 }
 _VALUE_DAYS = 30
 _MOST_VALUES = 50
-# A reader who types does not wait; a field that takes longer is typed without help.
+# Typing does not wait; a field that takes longer is typed without help.
 _VALUE_SECONDS = 0.15
 # Metadata is summed up anew for a key that nobody asked for lately.
 _METADATA_SECONDS = 0.3
@@ -305,7 +305,6 @@ class ValuePages:
         headers = {
             "Cache-Control": f"private, max-age={_VALUES_KEPT_SECONDS}",
             "Vary": "Cookie, Authorization",
-            "X-Content-Type-Options": "nosniff",
         }
         return web.json_response(values, headers=headers)
 
