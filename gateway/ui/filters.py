@@ -307,6 +307,7 @@ class ValuePages:
         headers = {
             "Cache-Control": f"private, max-age={_VALUES_KEPT_SECONDS}",
             "Vary": "Cookie, Authorization",
+            "X-Content-Type-Options": "nosniff",
         }
         return web.json_response(values, headers=headers)
 
