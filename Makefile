@@ -5,6 +5,7 @@
 # make fix   repair what can be repaired by itself
 # make clients  run the newest client libraries against the gateway, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
+# make screenshots  take the pictures of docs/pages.md, with chromium and the demo's data
 # make clean remove all that the others made, but no data
 
 PYTHON ?= python3
@@ -21,7 +22,7 @@ DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-pythons fix clients run-clients bench clean
+.PHONY: run test test-pythons fix clients run-clients bench screenshots clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -56,6 +57,9 @@ run-clients: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(DEV_STAMP)
+	$(BIN)/python -m tests.screenshots docs/images
 
 clean:
 	rm -rf $(VENV) .venv-clients .venv-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -270,26 +270,28 @@ def _build_apis(
 ) -> list[Api]:
     max_body_bytes = config.server.max_feedback_bytes
     queue, agreement = ReviewQueue(store), AgreementReader(store)
+    native = native_api(
+        readers,
+        feedback,
+        tail,
+        sign_ins.keys,
+        quotas,
+        feedback.scale_of,
+        max_body_bytes,
+        queue,
+        agreement,
+    )
+    exports = [each for each in native.endpoints if each.method == "GET"]
     # The native API first, since the first one answers unknown paths.
     return [
-        native_api(
-            readers,
-            feedback,
-            tail,
-            sign_ins.keys,
-            quotas,
-            feedback.scale_of,
-            max_body_bytes,
-            queue,
-            agreement,
-        ),
+        native,
         portkey_feedback.portkey_feedback_api(feedback, feedback.scale_of, max_body_bytes),
         analytics.portkey_analytics_api(readers.metrics),
         helicone_api(feedback, store.set_property, readers.requests, max_body_bytes),
         pharia_api(feedback, max_body_bytes),
         feedback_form_api(feedback, tokens, readers.requests, form_pages),
         widget_api(),
-        ui_api(sign_ins, readers, queue, agreement, tail, feedback, quotas, status),
+        ui_api(sign_ins, readers, queue, agreement, tail, feedback, quotas, status, exports),
     ]
 
 

@@ -42,7 +42,7 @@ BLOCKED = 2
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """The browser that tests share. To start one takes as long as most of them."""
-    driver = _start(tmp_path_factory.mktemp("chromium"), {})
+    driver = start_browser(tmp_path_factory.mktemp("chromium"), {})
     yield driver
     driver.quit()
 
@@ -67,7 +67,7 @@ def browser(chromium: WebDriver) -> WebDriver:
 @pytest.fixture
 def browser_without_javascript(tmp_path: Path) -> Iterator[WebDriver]:
     """A browser that runs no scripts of pages."""
-    driver = _start(tmp_path / "profile", {JAVASCRIPT: BLOCKED})
+    driver = start_browser(tmp_path / "profile", {JAVASCRIPT: BLOCKED})
     yield driver
     driver.quit()
 
@@ -81,7 +81,8 @@ def find(browser: WebDriver, selector: str) -> Any:
     return elements[0]
 
 
-def _start(profile: Path, preferences: dict[str, object]) -> WebDriver:
+def start_browser(profile: Path, preferences: dict[str, object]) -> WebDriver:
+    """Start a browser whose profile is in this folder."""
     if CHROMIUM is None or CHROMEDRIVER is None:
         pytest.skip("chromium and chromedriver are not installed")
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

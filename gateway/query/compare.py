@@ -230,12 +230,17 @@ def _describe_lead(best: Arm, beaten: Sequence[Arm]) -> str:
 
 
 def _describe_doubt(best: Arm, pairs: Sequence[Pair]) -> str:
-    names = _join_words(pair.other.name for pair in pairs)
-    needed = _join_words(_describe_need(pair) for pair in pairs)
-    difference = "this difference" if len(pairs) == 1 else "these differences"
-    return (
-        f"{best.name} and {names} cannot be told apart yet: {needed} more people are needed at {difference}."
-    )
+    first, *others = pairs
+    if not others:
+        return (
+            f"{best.name} and {first.other.name} cannot be told apart yet: {_describe_need(first)} more people are"
+            " needed at this difference."
+        )
+    listed = [
+        f"{first.other.name} ({_describe_need(first)} more people are needed at this difference)",
+        *(f"{pair.other.name} ({_describe_need(pair)})" for pair in others),
+    ]
+    return f"{best.name} cannot be told apart yet from {_join_words(listed)}."
 
 
 def _describe_need(pair: Pair) -> str:
@@ -278,8 +283,8 @@ def _find_warnings(arms: Sequence[Arm]) -> Iterable[str]:
             yield f"{arm.name}: {few}; nothing is claimed of fewer than {MIN_PEOPLE}."
         if arm.unsigned > _UNSIGNED_SHARE * arm.entries:
             yield (
-                f"{arm.name}: {arm.unsigned / arm.entries:.0%} of the scores name no author, and count for the user"
-                " who asked or, where that is unknown, for a person of their own."
+                f"{arm.name}: {100 * arm.unsigned / arm.entries:.0f} % of the scores name no author, and count for"
+                " the user who asked or, where that is unknown, for a person of their own."
             )
     yield from _warn_of_coverage(arms)
 
@@ -292,6 +297,7 @@ def _warn_of_coverage(arms: Sequence[Arm]) -> Iterable[str]:
     differs = (high.low or 0.0) > (low.high or 0.0)
     if differs and high.value >= _COVERAGE_RATIO * low.value:
         yield (
-            f"Coverage differs: {high.value:.1%} of the requests of {most.name} have feedback,"
-            f" {low.value:.1%} of those of {least.name}. Missing feedback may hide a difference, or make one."
+            f"Coverage differs: {100 * high.value:.3g} % of the requests of {most.name} have"
+            f" feedback, {100 * low.value:.3g} % of those of {least.name}. Missing feedback may hide a"
+            " difference, or make one."
         )

@@ -51,6 +51,10 @@ class FeedbackReader:
         cursor = (entries[-1].created_at_us, entries[-1].feedback_id) if len(found) > limit else None
         return FeedbackSlice(entries, cursor)
 
+    async def count(self, where: Filter, most: int, tenant: str | None) -> int:
+        """Return the number of entries, of more than `most` this number and one."""
+        return await self._store.count_feedback(where, Page(most + 1), tenant)
+
 
 @dataclass(frozen=True, slots=True)
 class RelatedFeedback:

@@ -117,6 +117,12 @@ class MetricsReader:
         unknown = await self.unknown_keys(query, usage) if not page.offset and partial is None else ()
         return MetricsPage(figures, end if end < len(ranked) else None, unknown, partial)
 
+    async def list_values(self, query: MetricsQuery, limit: int) -> Sequence[Scalar]:
+        """Return the values of the field that a query is split by, the most frequent first."""
+        usage = await self._store.usage(query)
+        ranked = sorted(usage.items(), key=lambda each: -each[1].requests)
+        return [key.value for key, _ in ranked if key.value is not None][:limit]
+
     async def unknown_keys(self, query: MetricsQuery, usage: Mapping[GroupKey, UsageSums]) -> tuple[str, ...]:
         async def exists(condition: Filter) -> bool:
             probe = MetricsQuery(query.from_us, query.to_us, condition, tenant=query.tenant)

@@ -52,6 +52,8 @@ _MOST_REQUESTS_FIRST = MetricsOrder("requests")
 _USUAL_WAIT_US = MINUTE_US
 # Models with fewer prompt tokens say nothing of caching.
 _MIN_PROMPT_TOKENS = 10_000
+_MIN_CACHED_PROMPT_TOKENS = 1_024
+_LOW_CACHE_SHARE = 0.2
 
 
 class Attention(StrEnum):
@@ -84,6 +86,15 @@ class AttentionItem:
     cost_nanousd: int | None = None
     since_us: int | None = None
     ids: tuple[str, ...] = ()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a person should look at it; what is usual is told to programs alone."""
+        if self.kind is not Attention.CACHE_SHARE or self.share is None or self.tokens is None:
+            return True
+        # Providers cache no shorter prompts.
+        has_long_prompts = self.tokens >= _MIN_CACHED_PROMPT_TOKENS * self.count
+        return has_long_prompts and self.share < _LOW_CACHE_SHARE
 
     @property
     def is_of_feedback(self) -> bool:
@@ -190,8 +201,8 @@ class OverviewReader:
         return [
             AttentionItem(
                 Attention.STREAMS_WITHOUT_USAGE,
-                f"{lacking:,} streams of the last day ({share:.0%}) have no usage, so their tokens and cost are not"
-                " known.",
+                f"{lacking:,} of the last day's streams ({_percent(share)}) have no usage, so their tokens and"
+                " cost are not known.",
                 lacking,
                 {"is_stream": "true", "outcome": Outcome.COMPLETE, "status": "2xx", "has_usage": "false"},
                 share=share,
@@ -251,7 +262,7 @@ def _cache_shares(models: Iterable[GroupMetrics]) -> Iterator[AttentionItem]:
         share = usage.cached_tokens / usage.prompt_tokens
         yield AttentionItem(
             Attention.CACHE_SHARE,
-            f"{share:.0%} of the prompt tokens of {model} came from a cache.",
+            f"{_percent(share)} of the prompt tokens of {model} came from a cache.",
             usage.tokens_counted,
             {"model": str(model)},
             share=share,
@@ -260,11 +271,20 @@ def _cache_shares(models: Iterable[GroupMetrics]) -> Iterator[AttentionItem]:
         )
 
 
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _discarded_item(outcome: str, sums: UsageSums) -> AttentionItem:
     tokens = sums.prompt_tokens + sums.completion_tokens
     return AttentionItem(
         Attention.TOKENS_DISCARDED,
-        f"{tokens:,} tokens were paid for and discarded: {sums.requests:,} requests ended as {outcome}.",
+        f"{tokens:,} tokens were paid for and discarded: {_number(sums.requests, 'request')} ended as"
+        f" {outcome.replace('_', ' ')}.",
         sums.requests,
         {"outcome": outcome},
         tokens=tokens,
@@ -277,7 +297,7 @@ def _error_item(outcome: Scalar, status: Scalar, count: int, since_us: int) -> A
     ended = "without a status" if status is None else f"with status {status}"
     return AttentionItem(
         Attention.RECENT_ERRORS,
-        f"{count:,} errors in the last hour: {outcome} {ended}.",
+        f"{_number(count, 'error')} in the last hour: {str(outcome).replace('_', ' ')} {ended}.",
         count,
         conditions,
         since_us=since_us,
@@ -287,7 +307,7 @@ def _error_item(outcome: Scalar, status: Scalar, count: int, since_us: int) -> A
 def _waiting_item(waiting: WaitingFeedback) -> AttentionItem:
     return AttentionItem(
         Attention.FEEDBACK_WAITING,
-        f"{waiting.count:,} entries of feedback wait for a request, trace or session that is not logged.",
+        f"Feedback waits for a request, trace or session that is not logged: {waiting.count:,} so far.",
         waiting.count,
         {"is_joined": "false"},
         since_us=waiting.oldest_at_us,

@@ -8,7 +8,7 @@ from gateway.errors import NotFound, TooLarge
 from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
-from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
@@ -114,6 +114,10 @@ class RequestReader:
         feedback = await self.feedback_on(records)
         return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
 
+    async def count(self, where: Filter, most: int, tenant: str | None) -> int:
+        """Return the number of requests, of more than `most` this number and one."""
+        return await self._store.count_requests(where, Page(most + 1), tenant)
+
     async def feedback_on(self, records: Sequence[RequestRecord]) -> dict[int, FeedbackSummary]:
         """Return a summary of the feedback on each request, by `seq`."""
         return await self._store.feedback_summaries([record.seq for record in records])
@@ -132,6 +136,10 @@ class RequestReader:
         """Tell whether there are rows of `serve --demo-data`, by one lookup."""
         where = Comparison("request_id", Op.EQ, DEMO_REQUEST_ID)
         return bool(await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant))
+
+    async def has_any(self, tenant: str | None) -> bool:
+        """Tell whether anything is logged yet."""
+        return bool(await self._store.find_requests(NO_FILTER, NEWEST_FIRST, Page(1), tenant))
 
     async def counted(self, entries: Sequence[Feedback]) -> dict[str, RequestRecord]:
         """Return the request that each entry counts for, by `feedback_id`."""

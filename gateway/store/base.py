@@ -180,6 +180,9 @@ class Queries(Protocol):
     ) -> list[Feedback]:
         """Return the latest versions of entries; deleted ones only if `where` uses `deleted_at_us`."""
 
+    async def count_feedback(self, where: Filter, page: Page, tenant: str | None) -> int:
+        """Return how many matching entries are on a page."""
+
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
         """Return the request that each entry counts for, by `feedback_id`."""
 

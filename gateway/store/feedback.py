@@ -1,6 +1,6 @@
 """Feedback: versions, receipts, summaries, and checks for misread grades."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -26,7 +26,7 @@ from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect, Parameters, SupportsExecute
-from gateway.store.filters import find_candidate_seqs, review_prefilters, select_rows
+from gateway.store.filters import Query, count_rows, find_candidate_seqs, review_prefilters, select_rows
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -337,6 +337,20 @@ class SqlFeedback(Database):
     async def find_feedback(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[Feedback]:
+        return [FEEDBACK_ROWS.from_row(row) for row in await self._fetch_feedback(where, sort, page, tenant)]
+
+    async def count_feedback(self, where: Filter, page: Page, tenant: str | None) -> int:
+        number: int = (await self._fetch_feedback(where, Sort(), page, tenant, count_rows))[0][0]
+        return number
+
+    async def _fetch_feedback(
+        self,
+        where: Filter,
+        sort: Sort,
+        page: Page,
+        tenant: str | None,
+        finish: Callable[[Query], Query] = lambda found: found,
+    ) -> list[Any]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
         implied = review_prefilters(where, self._dialect)
@@ -350,9 +364,10 @@ class SqlFeedback(Database):
                 schema.FEEDBACK, where, sort, page, tenant, self._dialect,
                 candidate_seqs=seqs, candidate_column="request_seq",
             )  # fmt: skip
+            query = finish(query)
             return await connection.fetch_all(query.sql, query.values)
 
-        return [FEEDBACK_ROWS.from_row(row) for row in await self._replica.query(find)]
+        return await self._replica.query(find)
 
     async def latest_feedback(self, records: Sequence[RequestRecord], tenant: str | None) -> list[Feedback]:
         names = {

@@ -11,6 +11,7 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 560, 190
 # So many labels fit below a chart.
 _MAX_LABELS = 8
+_MIDNIGHT = " 00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def draw(chart: Chart) -> Markup:
         width=WIDTH,
         height=HEIGHT,
         margin=4,
+        margin_right=28,
         css=[],
         js=[],
         disable_xml_declaration=True,
@@ -64,7 +66,7 @@ def draw(chart: Chart) -> Markup:
         show_legend=False,
         dots_size=2,
         stroke_style={"width": 1},
-        x_labels_major_count=min(_MAX_LABELS, len(chart.labels)) or None,
+        x_labels_major=_major_labels(chart.labels),
         show_minor_x_labels=False,
         truncate_label=-1,
         value_formatter=chart.write,
@@ -80,6 +82,13 @@ def draw(chart: Chart) -> Markup:
         drawing.add(each.name, [_point(chart, each, index) for index in range(len(each.values))])
     drawing.add_xml_filter(lambda root: _plain(root, chart))
     return Markup(drawing.render(is_unicode=True))
+
+
+def _major_labels(labels: Sequence[str]) -> list[str]:
+    """Return the labels to show: the beginnings of days where there are several, else some at equal steps."""
+    days = [label for label in labels if label.endswith(_MIDNIGHT)]
+    shown = days if len(days) > 1 else list(labels)
+    return shown[:: -(-len(shown) // _MAX_LABELS) or 1]
 
 
 def _point(chart: Chart, series: Series, index: int) -> dict[str, Any] | None:
@@ -106,6 +115,8 @@ def _plain(root: Element, chart: Chart) -> Element:
                 parent.remove(child)
         parent.attrib.pop("style", None)
         parent.attrib.pop("id", None)
+        if parent.text is not None and str(parent.tag).endswith("text"):
+            parent.text = parent.text.removesuffix(_MIDNIGHT)
         words = parent.get("class", "").split()
         color = next((colors[word] for word in words if word in colors), None)
         if color is not None:

@@ -50,6 +50,7 @@ class ComparePages:
             "dimensions": DIMENSIONS,
             "chosen": names,
             "compared": compared,
+            "is_empty": not compared.arms,
             "score_axis": _axis(arm.mean_score for arm in compared.arms),
             "positive_axis": _axis((arm.share_positive for arm in compared.arms), 0.0, 1.0),
             "error_axis": _axis((arm.error_rate for arm in compared.arms), 0.0, None),

@@ -41,7 +41,7 @@ def documentation_api(sign_ins: SignIns, openapi: OpenApi) -> Api:
 
 class _DocumentationPages:
     def __init__(self, sign_ins: SignIns, openapi: OpenApi) -> None:
-        self.pages = Pages(sign_ins, _shows_no_data)
+        self.pages = Pages(sign_ins)
         self._sign_ins = sign_ins
         self._openapi = openapi
         # By group, and by whether the gateway is open.
@@ -141,7 +141,3 @@ class _DocumentationPages:
             return await self._sign_ins.find(cookie)
         except StoreUnavailable:
             return None
-
-
-async def _shows_no_data(_: str | None) -> bool:
-    return False

@@ -1,5 +1,6 @@
 """The page of feedback: answers that people judged, and a form to judge them oneself."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import CURSOR, ITEM, PageQuery, read_number
+from gateway.ui.filters import CURSOR, ITEM, MAX_COUNTED, PageQuery, count_in_time, read_number
 from gateway.ui.page import Pages, return_page
 from gateway.ui.requests import RequestDetail, base_url, read_detail
 from gateway.web.endpoint import Endpoint
@@ -65,7 +66,11 @@ class FeedbackPages:
             raise web.HTTPFound(f"{request.path}?rating=bad&from=7d")
         query = PageQuery.read(request, FEEDBACK_FILTERS, own=("notice",))
         cursor = _read_cursor(query)
-        found = await self._readers.feedback.find(query.where(), PAGE_CARDS, cursor, principal.tenant)
+        where, tenant = query.where(), principal.tenant
+        found, number = await asyncio.gather(
+            self._readers.feedback.find(where, PAGE_CARDS, cursor, tenant),
+            count_in_time(self._readers.feedback.count(where, MAX_COUNTED, tenant)),
+        )
         counted = await self._readers.requests.counted(found.entries)
         texts = await self._readers.texts.list_texts(found.entries, counted, MAX_EXCERPT_BYTES)
         reviews = await self._queue.reviews_of(list(counted.values()))
@@ -78,7 +83,9 @@ class FeedbackPages:
             )
             for entry in found.entries
         ]
-        opened = query.params.get(ITEM) or (cards[0].entry.feedback_id if cards else None)
+        # What waits for its request has little to show.
+        first = next((card for card in cards if card.record is not None), cards[0] if cards else None)
+        opened = query.params.get(ITEM) or (None if first is None else first.entry.feedback_id)
         return await self._pages.render(
             request,
             principal,
@@ -86,6 +93,8 @@ class FeedbackPages:
             {
                 "query": query,
                 "cards": cards,
+                "is_empty": not cards,
+                "number": number,
                 "opened": opened,
                 "is_chosen": ITEM in query.params,
                 "detail": await self._detail(opened, cards, principal),

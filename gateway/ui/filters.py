@@ -1,20 +1,25 @@
 """The filter of a page: read from its URL, written as a sentence, changed by links and forms."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from gateway.errors import BadInput
+from gateway.errors import BadInput, GatewayError
 from gateway.models.clock import TIME_FORMS, now_us, parse_time_us
 from gateway.models.filters import Filter
-from gateway.query.filters import METADATA_PREFIX, FilterSchema, ValueType
+from gateway.models.metrics import DAY_US, MetricsQuery
+from gateway.models.principal import Principal, Role
+from gateway.query.filters import METADATA_PREFIX, FilterField, FilterSchema, ValueType
+from gateway.query.metrics import MetricsReader
+from gateway.web.endpoint import Endpoint
 
 # Of every list: where to go on, what is open beside it, and the form that adds a filter.
 CURSOR, ITEM = "cursor", "item"
-ADDED_NAME, ADDED_VALUE = "add", "value"
+ADDED_NAME, ADDED_KEY, ADDED_VALUE = "add", "key", "value"
 _PAGE_PARAMS = (CURSOR, ITEM)
 
 ALL_TIME = "all"
@@ -28,6 +33,27 @@ TIME_RANGES = {
     ALL_TIME: "all time",
 }
 DEFAULT_RANGE = "7d"
+
+# Matches are counted up to here, beside the list.
+MAX_COUNTED = 10_000
+_COUNT_SECONDS = 0.15
+
+# Fields with few values; the metrics reader knows them under the name of the filter, or under another one.
+_FIELDS = {
+    "model": "any_model",
+    **{
+        name: name
+        for name in ("provider", "prompt", "prompt_version", "environment", "organisation", "key_name")
+    },
+    **{name: name for name in ("endpoint", "finish_reason", "cache_status", "user", "session")},
+}
+_VALUE_DAYS = 30
+_MOST_VALUES = 50
+# Whoever types does not wait; a field that takes longer is typed without help.
+_VALUE_SECONDS = 0.15
+# Metadata is summed up anew for a key that nobody asked for lately.
+_METADATA_SECONDS = 0.3
+_VALUES_KEPT_SECONDS = 60
 
 # More digits fit no column.
 _MAX_PLACE_DIGITS = 18
@@ -54,6 +80,21 @@ _VERBS = {
 }
 
 
+# By the title of a group, in the order of what is asked most.
+_FILTER_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Feedback": (
+        *("rating", "min_score", "max_score", "label", "comment", "kind", "source", "author"),
+        *("has_feedback", "reviewed", "reviewed_by", "reserved_by", "judged", "is_joined", "dialect"),
+    ),
+    "Request": (
+        *("model", "provider", "prompt", "prompt_version", "environment"),
+        *("user", "organisation", "session", "key_name"),
+    ),
+    "Answer": ("status", "outcome", "is_stream", "has_usage", "cache_status", "attempt", "client_retry"),
+}
+_OTHER_FILTERS = "Ids and more"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A word of the sentence: one filter, how to read it and how to be rid of it."""
@@ -65,6 +106,19 @@ class Condition:
     url_without: str
     kept: tuple[tuple[str, str], ...]
     choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddableFilter:
+    """A filter that may be added to the sentence; `choices` are all of its values where they are few."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +185,11 @@ class PageQuery:
         given = {name: text for name, value in fields.items() if (text := value.strip())}
         if (added := given.pop(ADDED_NAME, None)) is not None:
             value = given.pop(ADDED_VALUE, "")
+            key = given.pop(ADDED_KEY, "")
+            if added.endswith(METADATA_PREFIX):
+                if not key:
+                    raise BadInput("is missing: the name of a metadata key.", field=ADDED_KEY)
+                added += key
             if not value:
                 raise BadInput("has no value; leave it out or give it one.", field=added)
             given[added] = value
@@ -195,11 +254,18 @@ class PageQuery:
             return TIME_RANGES.get(self.since, f"since {self.since}")
         return f"{self.since} to {self.until}"
 
-    def addable(self) -> list[tuple[str, str]]:
-        """Return names and descriptions of filters that are not in use."""
+    def addable(self) -> list[tuple[str, list[AddableFilter]]]:
+        """Return the filters that are not in use, in groups with a title."""
         taken = {*self.filters, "from", "to"}
-        named = ((name, each.description) for name, each in self.schema.criteria.items())
-        return [(name, description) for name, description in named if name not in taken]
+        free = {name: each for name, each in self.schema.criteria.items() if name not in taken}
+        grouped = {title: [name for name in names if name in free] for title, names in _FILTER_GROUPS.items()}
+        known = {name for names in grouped.values() for name in names}
+        grouped[_OTHER_FILTERS] = [name for name in free if name not in known]
+        return [
+            (title, [AddableFilter(name, free[name].description, _choices_of(free[name])) for name in names])
+            for title, names in grouped.items()
+            if names
+        ]
 
     def kept(self, *without: str) -> tuple[tuple[str, str], ...]:
         """Return the parameters that a form passes on, without those it replaces and the place in the list."""
@@ -216,12 +282,54 @@ class PageQuery:
 
     def _condition(self, name: str, value: str) -> Condition:
         criterion = self.schema.criteria.get(name)
-        choices = () if criterion is None else criterion.choices
-        if criterion is not None and criterion.value_type is ValueType.FLAG:
-            choices = ("true", "false")
+        choices = () if criterion is None else _choices_of(criterion)
         return Condition(
             name, value, describe_condition(name, value), self.url({name: None}), self.kept(name), choices
         )
+
+
+def _choices_of(criterion: FilterField) -> tuple[str, ...]:
+    return ("true", "false") if criterion.value_type is ValueType.FLAG else criterion.choices
+
+
+class ValuePages:
+    """Offers values that a field has had lately, where a filter is typed."""
+
+    def __init__(self, metrics: MetricsReader) -> None:
+        self._metrics = metrics
+
+    @Endpoint("GET", "/ui/values", Role.READ, "Values to filter by", failures=(400, 503, 504))
+    async def _list(self, request: web.Request, principal: Principal) -> web.Response:
+        name = request.query.get("field", "")
+        values = await self._read(name, principal.tenant)
+        headers = {
+            "Cache-Control": f"private, max-age={_VALUES_KEPT_SECONDS}",
+            "Vary": "Cookie, Authorization",
+        }
+        return web.json_response(values, headers=headers)
+
+    async def _read(self, name: str, tenant: str | None) -> list[str]:
+        is_metadata = name.startswith(METADATA_PREFIX) and name != METADATA_PREFIX
+        if name not in _FIELDS and not is_metadata:
+            return []
+        # A whole day, so that the sums that are kept by day answer.
+        start = (now_us() // DAY_US - _VALUE_DAYS) * DAY_US
+        query = MetricsQuery(start, now_us(), group_by=_FIELDS.get(name, name), tenant=tenant)
+        seconds = _METADATA_SECONDS if is_metadata else _VALUE_SECONDS
+        try:
+            found = await asyncio.wait_for(self._metrics.list_values(query, _MOST_VALUES), seconds)
+        except (TimeoutError, GatewayError):
+            return []
+        return [str(value) for value in found]
+
+
+async def count_in_time(counting: Awaitable[int]) -> str | None:
+    """Return a count up to `MAX_COUNTED` in words; None where it takes long: no page waits for its count."""
+    try:
+        number = await asyncio.wait_for(counting, _COUNT_SECONDS)
+    except (TimeoutError, GatewayError):
+        return None
+    return f"{number:,}" if number <= MAX_COUNTED else f"{MAX_COUNTED:,}+"
 
 
 def read_place(text: str | None) -> tuple[int, int] | None:

@@ -1,5 +1,7 @@
-"""Numbers, money, durations, scores and times as the pages write them."""
+"""Numbers, money, durations, scores, times and differences of texts as the pages write them."""
 
+import difflib
+import re
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -14,6 +16,9 @@ _DAY_US = 24 * _HOUR_US
 _SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 # Of the smallest amount that is counted.
 _NANOUSD_DIGITS = 9
+# Longer texts are shown side by side, as are those with little in common.
+_MAX_COMPARED_WORDS = 3_000
+_MIN_LIKENESS = 0.25
 # Up to here counts are written out.
 _MAX_WRITTEN_OUT = 10_000
 
@@ -100,6 +105,25 @@ def clock_time(time_us: int) -> Markup:
     """Write the time of day to the millisecond, as an element that the script leaves in UTC."""
     stamp = format_rfc3339(time_us, "milliseconds")
     return Markup('<time datetime="{0}" data-utc>{1} UTC</time>').format(stamp, stamp[11:-1])
+
+
+def word_changes(before: str, after: str) -> Markup | None:
+    """Write the words that were taken out and put in; None where that would say nothing or take long."""
+    old, new = (re.findall(r"\s*\S+", text) for text in (before, after))
+    if not old or not new or max(len(old), len(new)) > _MAX_COMPARED_WORDS:
+        return None
+    matcher = difflib.SequenceMatcher(None, old, new)
+    if matcher.ratio() < _MIN_LIKENESS:
+        return None
+    html = Markup()
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        taken, put = "".join(old[old_from:old_to]), "".join(new[new_from:new_to])
+        if tag == "equal":
+            html += put
+            continue
+        html += Markup("<del>{}</del>").format(taken) if taken else ""
+        html += Markup("<ins>{}</ins>").format(put) if put else ""
+    return html
 
 
 def _short_time(time_us: int) -> str:

@@ -30,6 +30,17 @@ _MOST_REQUESTS_FIRST = MetricsOrder("requests")
 FEEDBACK_PAGE, REQUESTS_PAGE = "/ui/feedback", "/ui/requests"
 
 
+# From here a growth is no longer written in percent, or as a multiple.
+_TIMES, _MOST_TIMES = 3, 10
+_PERIODS = {
+    "15m": "the 15 minutes before",
+    "1h": "the hour before",
+    "24h": "the 24 hours before",
+    "7d": "the 7 days before",
+    "30d": "the 30 days before",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A number with its change to the period before.
@@ -77,10 +88,12 @@ class OverviewPages:
         values = {
             "query": query,
             "overview": found,
+            "is_empty": not found.total.usage.requests,
             "groups": groups,
             "tiles": list(_tiles(found, query)),
+            "period_before": _PERIODS.get(query.since if query.until is None else "", "the period before"),
             "charts": charts,
-            "attention": [(item, _attention_url(item)) for item in found.attention],
+            "attention": [(item, _attention_url(item)) for item in found.attention if item.is_urgent],
             "unknown_keys": found.unknown_keys,
             "mean_score": mean_score,
             "percentile_us": percentile_us,
@@ -173,12 +186,25 @@ def _tile(
     value, earlier = measure(now), measure(before)
     change, is_good = "", None
     if value is not None and earlier is not None and before.usage.requests:
-        difference = value - earlier
-        sign = "+" if difference > 0 else ""
-        change = f"{sign}{write(difference)}".replace("-", formats.MINUS)
-        if is_less_better is not None and difference:
-            is_good = (difference < 0) is is_less_better
+        is_amount = is_less_better is None
+        change = _describe_change(value, earlier, write, is_amount=is_amount)
+        if not is_amount and value != earlier:
+            is_good = (value < earlier) is is_less_better
     return Tile(name, write(value), formula, url, change, is_good)
+
+
+def _describe_change(
+    value: float, earlier: float, write: Callable[[float | None], str], *, is_amount: bool
+) -> str:
+    """Write how a value differs from the one before: amounts in percent, others by the earlier value."""
+    if write(value) == write(earlier):
+        return "the same as in"
+    ratio = value / earlier if earlier else _MOST_TIMES
+    if not is_amount or ratio >= _MOST_TIMES:
+        return f"{'up' if value > earlier else 'down'} from {write(earlier)} in"
+    if ratio >= _TIMES:
+        return f"{ratio:.0f} times that of"
+    return f"{formats.percent(abs(ratio - 1))} {'more' if ratio > 1 else 'less'} than in"
 
 
 def _draw_charts(found: Overview, query: PageQuery) -> Iterator[DrawnChart]:

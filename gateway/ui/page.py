@@ -1,7 +1,7 @@
 """Renders pages: templates, security headers, compression, static files, forms, errors."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -14,6 +14,8 @@ from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
 from gateway.errors import BadInput, GatewayError, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
+from gateway.models.request import METADATA_KEYS
+from gateway.query.requests import RequestReader
 from gateway.reviews.queue import reviewer_of
 from gateway.ui import formats
 from gateway.ui.markdown import markdown_to_html
@@ -136,12 +138,12 @@ class Pages:
     """Renders templates for the person who reads them, and reads the forms that come back.
 
     Args:
-        has_demo_data: tells whether what a tenant sees is made up.
+        requests: tells whether a tenant sees any, and whether they are made up; None for pages without data.
     """
 
-    def __init__(self, sign_ins: SignIns, has_demo_data: Callable[[str | None], Awaitable[bool]]) -> None:
+    def __init__(self, sign_ins: SignIns, requests: RequestReader | None = None) -> None:
         self.sign_ins = sign_ins
-        self._has_demo_data = has_demo_data
+        self._requests = requests
 
     @cached_property
     def templates(self) -> Environment:
@@ -155,10 +157,13 @@ class Pages:
         environment.filters |= formats.FILTERS
         environment.filters["markdown"] = markdown_to_html
         environment.filters["path_part"] = lambda text: quote(str(text), safe="")
+        environment.filters["without"] = _without
         environment.globals |= {
+            "metadata_keys": METADATA_KEYS,
             "static_url": static_url,
             "pair": formats.pair,
             "interval": formats.interval,
+            "word_changes": formats.word_changes,
             "version": __version__,
             "Role": Role,
         }
@@ -170,8 +175,12 @@ class Pages:
         """Return a page.
 
         Args:
-            values: variables of the template beside those of every page.
+            values: variables of the template beside those of every page; `is_empty` where a list has no rows.
         """
+        # An empty list says how to begin where nothing is logged at all.
+        requests, tenant = self._requests, principal.tenant
+        is_demo = requests is not None and await requests.has_demo_data(tenant)
+        is_new = bool(values.get("is_empty")) and requests is not None and not await requests.has_any(tenant)
         form_token = await self.sign_ins.form_token(_cookie_of(request, principal))
         places = [place for place in PLACES if principal.has_role(place.role)]
         html = self.templates.get_template(template).render(
@@ -181,7 +190,8 @@ class Pages:
             reviewer=reviewer_of(principal),
             form_token=form_token,
             is_open=principal is OPEN_ACCESS,
-            is_demo=await self._has_demo_data(principal.tenant),
+            is_new=is_new,
+            is_demo=is_demo,
             **values,
         )
         return html_response(html)
@@ -216,6 +226,10 @@ class Pages:
             hint=hint,
         )
         return html_response(html, error.status)
+
+
+def _without(values: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _cookie_of(request: web.Request, principal: Principal) -> str | None:

@@ -16,13 +16,14 @@ from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feed
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
-from gateway.query.filters import REQUEST_FILTERS
+from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import ALL_TIME, CURSOR, PageQuery, read_number
+from gateway.ui.filters import ALL_TIME, CURSOR, MAX_COUNTED, PageQuery, count_in_time, read_number
+from gateway.ui.list_columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
 from gateway.web.endpoint import Endpoint
@@ -79,12 +80,19 @@ class RequestPages:
 
     @Endpoint("GET", "/ui/requests", Role.READ, "The page of requests", failures=(400, 503, 504))
     async def _list(self, request: web.Request, principal: Principal) -> web.Response:
-        query = PageQuery.read(request, REQUEST_FILTERS, own=("q", "live"))
+        query = PageQuery.read(request, REQUEST_FILTERS, own=("q", "live", COLUMNS, ADDED_COLUMN))
         if (text := query.params.get("q")) is not None:
             return await self._search(request, principal, query, text)
+        columns = read_columns(query)
+        if (added := query.params.get(ADDED_COLUMN)) is not None:
+            raise web.HTTPSeeOther(query.url({COLUMNS: with_column(columns, added), ADDED_COLUMN: None}))
         cursor = _read_cursor(query)
         is_live = cursor is None and query.until is None and query.params.get("live") == "on"
-        found = await self._readers.requests.find(query.where(), PAGE_ROWS, cursor, principal.tenant)
+        requests, where, tenant = self._readers.requests, query.where(), principal.tenant
+        found, counted = await asyncio.gather(
+            requests.find(where, PAGE_ROWS, cursor, tenant),
+            count_in_time(requests.count(where, MAX_COUNTED, tenant)),
+        )
         return await self._pages.render(
             request,
             principal,
@@ -92,6 +100,7 @@ class RequestPages:
             {
                 "query": query,
                 "records": found.records,
+                "is_empty": not found.records,
                 "summaries": found.feedback,
                 "no_feedback": NO_FEEDBACK,
                 "unknown_keys": found.unknown_keys,
@@ -99,6 +108,10 @@ class RequestPages:
                 "next_cursor": found.next_cursor,
                 "base_url": base_url(request),
                 "is_live": is_live,
+                "counted": counted,
+                "columns": columns,
+                "choices": column_choices(query, columns),
+                "metadata_prefix": METADATA_PREFIX,
             },
         )
 

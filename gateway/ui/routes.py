@@ -1,6 +1,7 @@
 """The web pages as one API: who reads them signs in with a gateway key."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
@@ -11,6 +12,7 @@ from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.compare import ComparePages
 from gateway.ui.feedback import FeedbackPages
+from gateway.ui.filters import ValuePages
 from gateway.ui.overview import OverviewPages
 from gateway.ui.page import PageAuth, Pages
 from gateway.ui.requests import RequestPages
@@ -18,7 +20,10 @@ from gateway.ui.reviews import ReviewPages
 from gateway.ui.sessions import SessionPages, UserPages
 from gateway.ui.settings import GatewayStatus, SettingsPages
 from gateway.ui.sign_in import SignInPages
-from gateway.web.endpoint import Api, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, endpoints_of
+
+# Pages that export what they list, with the parameters of the API.
+_EXPORTS = {"/api/v1/requests": "/ui/requests.csv", "/api/v1/feedback": "/ui/feedback.csv"}
 
 
 def ui_api(
@@ -30,13 +35,15 @@ def ui_api(
     feedback: FeedbackService,
     quotas: Quotas,
     status: Callable[[], Awaitable[GatewayStatus]],
+    exports: Sequence[Endpoint] = (),
 ) -> Api:
     """Return the pages below `/ui`, and `/` which leads to them.
 
     Args:
         status: returns what the settings show of the running gateway.
+        exports: lists of the native API, which readers of pages get without a key in a header.
     """
-    pages = Pages(sign_ins, readers.requests.has_demo_data)
+    pages = Pages(sign_ins, readers.requests)
     handlers = (
         SignInPages(pages),
         FeedbackPages(pages, readers, queue, feedback),
@@ -46,12 +53,16 @@ def ui_api(
         UserPages(pages, readers.users, readers.feedback, readers.eraser),
         RequestPages(pages, readers, queue, tail),
         ReviewPages(pages, queue, agreement),
+        ValuePages(readers.metrics),
         SettingsPages(pages, sign_ins.keys, quotas, readers.metrics, status),
     )
     return Api(
         name="pages",
         prefixes=("/ui", "/"),
-        endpoints=tuple(endpoint for each in handlers for endpoint in endpoints_of(each)),
+        endpoints=(
+            *(replace(each, path=_EXPORTS[each.path]) for each in exports if each.path in _EXPORTS),
+            *(endpoint for each in handlers for endpoint in endpoints_of(each)),
+        ),
         render_error=pages.render_error,
         authenticate=PageAuth(sign_ins),
         is_documented=False,

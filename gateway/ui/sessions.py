@@ -44,6 +44,7 @@ class SessionPages:
         values = {
             "query": query,
             "sessions": found.groups,
+            "is_empty": not found.groups,
             "mean_score": mean_score,
             "unknown_keys": found.unknown_keys,
             "cursor": cursor,
@@ -94,6 +95,7 @@ class UserPages:
         values = {
             "query": query,
             "users": found.users,
+            "is_empty": not found.users,
             "order": order,
             "orders": _USER_ORDERS,
             "mean_score": mean_score,

@@ -82,17 +82,15 @@ def test_an_unknown_path_of_portkey_s_is_404_in_its_shape(gateway: RunningGatewa
     assert set(json.loads(answer.body)) == {"status", "message"}
 
 
-@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/ui", b"/v1/analytics"])
+@pytest.mark.parametrize("path", [b"/api/v1/nothing", b"/v1/analytics"])
 def test_an_unknown_path_of_ours_is_404_as_json(gateway: RunningGateway, path: bytes) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert json.loads(answer.body)
 
 
-@pytest.mark.parametrize("path", [b"/f", b"/f/x", b"/f/x/y"])
-def test_an_unknown_path_of_the_page_for_feedback_is_404_as_a_page(
-    gateway: RunningGateway, path: bytes
-) -> None:
+@pytest.mark.parametrize("path", [b"/f", b"/f/x", b"/f/x/y", b"/ui/x", b"/ui/feedback/x"])
+def test_an_unknown_path_of_a_page_is_404_as_a_page(gateway: RunningGateway, path: bytes) -> None:
     answer = call(gateway.port, request(b"GET", path))
     assert answer.status == 404
     assert b"<h1>There is nothing here</h1>" in answer.body

@@ -6,7 +6,9 @@ one never says, so an answer that holds it has it from the other's rows.
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +24,7 @@ from tests.gateway_process import RunningGateway
 from tests.log_reader import query, wait_until_interpreted
 from tests.openapi_paths import without_endless
 from tests.scripted_upstream import UpstreamProcess, answer
+from tests.ui_pages import form_token, page_endpoints, signed_in
 
 SECRET = "zeta"
 """In all that the other tenant writes, and in no id of it, since refusals repeat the id that was asked for."""
@@ -42,6 +45,10 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/request/query-clickhouse": {"filter": "all"},
 }
 """Bodies of questions that take one."""
+
+PERIODS = {"/api/v1/overview": {"from": (NOW - timedelta(days=2)).isoformat()}}
+"""Of answers whose time would begin later each time they are asked for."""
+ENDS_NOW = re.compile(r'"(ends_at|to)":"[^"]+"')
 
 Answers = dict[str, tuple[int, Any]]
 
@@ -162,6 +169,7 @@ def ask_everything(asker: Tenant, about: Tenant) -> Answers:
         if method == "POST" and f"POST {path}" not in BODIES:
             continue
         required = {each["name"]: WINDOW[each["name"]] for each in parameters if each["name"] in WINDOW}
+        required |= PERIODS.get(path, {})
         optional = [
             each["name"] for each in parameters if each["in"] == "query" and each["name"] in about.named
         ]
@@ -171,7 +179,7 @@ def ask_everything(asker: Tenant, about: Tenant) -> Answers:
                 method, target, params={**required, **conditions}, json=BODIES.get(f"{method} {path}")
             )
             assert reply.status_code != 500, reply.text
-            answers[f"{method} {target} {conditions}"] = (reply.status_code, reply.text)
+            answers[f"{method} {target} {conditions}"] = (reply.status_code, ENDS_NOW.sub("", reply.text))
     return answers
 
 
@@ -255,3 +263,79 @@ def test_a_tenant_is_not_shown_the_figures_of_all_tenants(tenants: tuple[Tenant,
     refused = tenants[0].client.get("/metrics")
     assert refused.status_code == 403
     assert "a key without a tenant" in refused.json()["error"]["message"]
+
+
+TAIL = "/ui/requests/tail"
+
+
+def page_paths(about: Tenant, feedback_id: str) -> Iterator[str]:
+    """All pages, and each of them with conditions that name things of a tenant."""
+    for path in (each.path_template for each in page_endpoints("GET")):
+        target = _filled(path, about.named).replace("{name}", "app.css")
+        yield target
+        for name, value in about.named.items():
+            yield f"{target}?from=all&{name}={quote(value)}"
+        yield from (f"{target}?from=all&{each}" for each in ("by=metadata.colour", "q=south", "prefix=user"))
+        yield f"{target}?from=all&item={feedback_id}"
+        yield from (f"{target}?tab={tab}" for tab in ("timeline", "raw", "headers", "feedback"))
+        yield f"{target}?trace_id={about.trace_id}"
+
+
+def test_no_page_shows_another_tenant_s_rows(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant], upstream: UpstreamProcess
+) -> None:
+    _, south = tenants
+    ids = south.write(upstream, SECRET)
+    wait_until_interpreted(house.database)
+    told = {}
+    for tenant in tenants:
+        with signed_in(house, f"key-of-{tenant.name}-0123456789") as client:
+            replies = {
+                path: client.get(path) for path in page_paths(south, ids["portkey"]) if TAIL not in path
+            }
+        assert not [path for path, reply in replies.items() if reply.status_code == 500]
+        told[tenant.name] = {path for path, reply in replies.items() if SECRET in reply.text}
+    assert told["north"] == set()
+    assert len(told["south"]) > 40, "the word would not have been found"
+
+
+def test_the_live_list_of_a_page_shows_a_tenant_its_own_requests(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant], upstream: UpstreamProcess
+) -> None:
+    north, south = tenants
+    with signed_in(house, "key-of-north-0123456789") as client, client.stream("GET", TAIL) as events:
+        south.write(upstream, SECRET)
+        north.write(upstream, "alpha")
+        [shown] = itertools.islice((line for line in events.iter_lines() if line.startswith("data:")), 1)
+    assert "alpha" in shown
+
+
+def test_no_form_of_a_page_changes_another_tenant_s_rows(
+    house: RunningGateway, tenants: tuple[Tenant, Tenant], upstream: UpstreamProcess
+) -> None:
+    _, south = tenants
+    south.write(upstream, SECRET)
+    wait_until_interpreted(house.database)
+    theirs = rows_of(house, "south")
+    fields = {
+        "request_id": south.request_id,
+        "trace_id": south.trace_id,
+        "name": south.named["user"],
+        "tenant": "south",
+        "role": "admin",
+        "text": "5",
+    }
+    kinds = [{"give": kind} for kind in ("up", "down", "stars", "label", "comment", "edit")]
+    states = [{"state": state} for state in ("reserve", "reviewed", "open")]
+    named = [{"name": "key-south"}, {"from": "all", "user": south.named["user"]}]
+    with signed_in(house, "key-of-north-0123456789") as client:
+        for path in (each.path_template for each in page_endpoints("POST")):
+            for change in (*kinds, *states, *named):
+                if path in ("/ui/sign-in", "/ui/sign-out"):
+                    continue
+                form = {"form_token": form_token(client, "/ui/settings"), **fields, **change}
+                reply = client.post(_filled(path, south.named), data=form)
+                assert reply.status_code != 500, reply.text
+                assert SECRET not in reply.text, path
+    assert rows_of(house, "south") == theirs
+    assert south.client.get("/api/v1/requests").status_code == 200, "its key was revoked"

@@ -88,12 +88,12 @@ def test_of_few_people_nothing_is_claimed() -> None:
 def test_feedback_that_may_be_missing_is_warned_of() -> None:
     often, seldom = arm("v1", 60, 40, judged=200), arm("v2", 60, 40, judged=50)
     assert compare_arms([often, seldom]).warnings == (
-        "Coverage differs: 20.0% of the requests of v1 have feedback, 5.0% of those of v2."
+        "Coverage differs: 20 % of the requests of v1 have feedback, 5 % of those of v2."
         " Missing feedback may hide a difference, or make one.",
     )
     unsigned = {f"u{n}": PersonSums(1, 1, 1, 1.0, 1.0) for n in range(50)}
     [warning] = compare_arms([arm("v1", 60, 40), arm("v2", 60, 40, more=unsigned)]).warnings
-    assert warning.startswith("v2: 33% of the scores name no author")
+    assert warning.startswith("v2: 33 % of the scores name no author")
 
 
 def test_without_requests_there_is_nothing_to_compare() -> None:

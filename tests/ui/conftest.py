@@ -17,10 +17,11 @@ from gateway.ui.feedback_form import FormPages, feedback_form_api
 from gateway.ui.widget import widget_api
 from tests.api.api_server import Serve, serve
 from tests.factories import token_keys
+from tests.ui_pages import demo_pages
 
 from .served import RATE_LIMIT, SECRET, Served
 
-__all__ = ["serve"]
+__all__ = ["demo_pages", "serve"]
 
 
 @pytest.fixture

@@ -86,3 +86,12 @@ def test_times_are_relative_within_a_day_and_tell_utc_on_hover() -> None:
     assert 'datetime="2023-11-14T22:13:20.000Z"' in old
     assert 'title="2023-11-14 22:13:20.000 UTC"' in old
     assert formats.when(None) == "–"
+
+
+def test_the_words_that_an_edit_changed_are_marked() -> None:
+    before, after = "You can cancel <b>now</b> in Settings.", "You can cancel any time in Settings."
+    assert formats.word_changes(before, after) == (
+        "You can cancel<del> &lt;b&gt;now&lt;/b&gt;</del><ins> any time</ins> in Settings."
+    )
+    assert formats.word_changes("one two three", "four five six") is None
+    assert formats.word_changes("", "new") is None

@@ -6,6 +6,12 @@ function isTyping(target) {
   return target.closest("input, textarea, select, [contenteditable]") !== null;
 }
 
+// Of lists without a detail beside them a link leads to its page.
+const detail = () => {
+  const place = document.querySelector("#detail");
+  return place && getComputedStyle(place).display !== "none" ? place : null;
+};
+
 const items = () => [...document.querySelectorAll("[data-item]")];
 
 function step(by) {
@@ -21,12 +27,12 @@ function step(by) {
 // The detail of an item is part of the page at its link, so one fetch and one swap show it.
 let loading;
 async function openBeside(link) {
-  const place = document.querySelector("#detail");
-  if (!place || getComputedStyle(place).display === "none") return;
-  loading?.abort();
-  loading = new AbortController();
   for (const item of items()) item.toggleAttribute("aria-current", false);
   link.setAttribute("aria-current", "true");
+  const place = detail();
+  if (!place) return;
+  loading?.abort();
+  loading = new AbortController();
   let page;
   try {
     const answer = await fetch(link.href, { signal: loading.signal, headers: { accept: "text/html" } });
@@ -44,7 +50,7 @@ async function openBeside(link) {
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-item]");
-  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0 && matchMedia("(min-width: 1000px)").matches) {
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.button === 0 && detail()) {
     event.preventDefault();
     openBeside(link);
   }
@@ -58,6 +64,25 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open], details.word[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+});
+
+// Values of a field are offered once somebody is about to type one.
+async function offerValues(input) {
+  const list = input.list;
+  const chosen = input.form.querySelector("select[name=add]")?.selectedOptions[0];
+  const key = input.form.querySelector("input[name=key]")?.value ?? "";
+  const field = input.dataset.values || (chosen.value.endsWith(".") ? chosen.value + key : chosen.value);
+  if (list.dataset.field === field) return;
+  list.dataset.field = field;
+  let values = chosen?.dataset.choices?.split(" ");
+  if (!values) {
+    const answer = await fetch(`/ui/values?field=${encodeURIComponent(field)}`);
+    values = answer.ok ? await answer.json() : [];
+  }
+  list.replaceChildren(...values.map((value) => Object.assign(document.createElement("option"), { value })));
+}
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches?.("input[data-values]")) offerValues(event.target);
 });
 
 let wasGo = false;
@@ -97,3 +122,4 @@ document.addEventListener("keydown", (event) => {
 
 for (const button of document.querySelectorAll("[data-help], [data-copy], [data-copy-from]")) button.hidden = false;
 showLocalTimes(document);
+document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

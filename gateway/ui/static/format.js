@@ -1,8 +1,13 @@
 // Numbers, and times in the reader's zone.
 
 const DAY = 86_400_000;
-const shortTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const longTime = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const two = (number) => String(number).padStart(2, "0");
+
+function date(at) {
+  const year = at.getFullYear() === new Date().getFullYear() ? "" : ` ${at.getFullYear()}`;
+  return `${at.getDate()} ${MONTHS[at.getMonth()]}${year} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
 
 function age(milliseconds) {
   if (milliseconds < 60_000) return "just now";
@@ -20,7 +25,6 @@ export function showLocalTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([data-utc])")) {
     const at = new Date(element.dateTime);
     const since = Date.now() - at;
-    const format = at.getFullYear() === new Date().getFullYear() ? shortTime : longTime;
-    element.textContent = since >= 0 && since < DAY ? age(since) : format.format(at);
+    element.textContent = since >= 0 && since < DAY ? age(since) : date(at);
   }
 }

@@ -31,25 +31,52 @@ function badge(request) {
   return element("span", { class: `badge ${kind}` }, `${request.status ?? "–"}${outcome}`);
 }
 
+const requestPage = (request) => `/ui/requests/${encodeURIComponent(request.request_id)}?trace_id=${encodeURIComponent(request.trace_id)}`;
+
+function time(request) {
+  const made = element("a", { href: requestPage(request), "data-item": "" }, "");
+  made.append(element("time", { datetime: request.started_at }, ""));
+  return made;
+}
+
+function tokens(request) {
+  const number = (request.prompt_tokens ?? 0) + (request.completion_tokens ?? 0);
+  return number ? formats.count.format(number) : "–";
+}
+
+const named = (place, name) => (name ? link(`/ui/${place}/${encodeURIComponent(name)}`, name) : "");
+const duration = (ms) => (ms === null ? "–" : formats.duration(ms));
+
+// What a column shows; the others show the field of their name. Nobody has given feedback yet.
+const shown = {
+  time,
+  status: badge,
+  model: (request) => request.model ?? request.requested_model ?? request.endpoint,
+  prompt: (request) => [request.prompt, request.prompt_version].filter(Boolean).join(" "),
+  user: (request) => named("users", request.user),
+  session: (request) => named("sessions", request.session),
+  trace: (request) => link(`/ui/traces/${encodeURIComponent(request.trace_id)}`, request.trace_id.length > 12 ? `${request.trace_id.slice(0, 12)}…` : request.trace_id),
+  feedback: () => "",
+  duration: (request) => duration(request.latency_ms),
+  first_byte: (request) => duration(request.time_to_first_byte_ms),
+  tokens,
+  cost: (request) => formats.money(request.cost_usd),
+  size: (request) => formats.count.format(request.response_size),
+};
+
+function value(request, name) {
+  if (name in shown) return shown[name](request);
+  const found = name.startsWith("metadata.") ? request.metadata?.[name.slice(9)] : request[name];
+  return found === undefined || found === null ? "" : typeof found === "object" ? JSON.stringify(found) : String(found);
+}
+
 function show(request) {
   const row = body.insertRow(0);
   row.className = "fresh";
-  const id = encodeURIComponent(request.request_id);
-  const trace = encodeURIComponent(request.trace_id);
-  const tokens = (request.prompt_tokens ?? 0) + (request.completion_tokens ?? 0);
-  cell(row, element("time", { datetime: request.started_at }, ""));
-  cell(row, badge(request));
-  const model = link(`/ui/requests/${id}?trace_id=${trace}`, request.model ?? request.requested_model ?? request.endpoint);
-  model.dataset.item = "";
-  cell(row, model, "clip");
-  cell(row, request.provider);
-  cell(row, link(`/ui/traces/${trace}`, request.trace_id), "clip mono");
-  cell(row, request.user ? link(`/ui/users/${encodeURIComponent(request.user)}`, request.user) : "", "clip");
-  cell(row, [request.prompt, request.prompt_version].filter(Boolean).join(" "), "clip");
-  cell(row, formats.duration(request.latency_ms), "number");
-  cell(row, tokens ? formats.count.format(tokens) : "–", "number");
-  cell(row, formats.money(request.cost_usd), "number");
-  cell(row, "");
+  table.dataset.columns.split(",").forEach((name, index) => {
+    const isPlain = ["time", "status", "feedback"].includes(name);
+    cell(row, value(request, name), `${table.tHead.rows[0].cells[index].className} ${isPlain ? "" : "clip"} ${name === "trace" ? "mono" : ""}`);
+  });
   showLocalTimes(row);
   while (body.rows.length > MAX_ROWS) body.deleteRow(-1);
 }
