@@ -49,7 +49,7 @@ def take(browser: WebDriver, address: str) -> bytes:
     """Return what the browser shows of a page, as PNG."""
     browser.get(address)
     browser.execute_async_script(_QUIET)
-    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})  # type: ignore[attr-defined]
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     return base64.b64decode(shot["data"])
 
 
@@ -137,8 +137,8 @@ def main(folder: Path) -> None:
         browser = start_browser(Path(place) / "profile", {})
         try:
             size = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
-            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[attr-defined]
-            browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})  # type: ignore[attr-defined]
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
             with gateway:
                 for name, path in pages_of(gateway.url).items():
                     picture = shrink(take(browser, gateway.url + path))

@@ -89,7 +89,7 @@ class AttentionItem:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether a person should look at it; what is usual is told to programs alone."""
+        """Whether a person should look at it; the API alone shows what is usual."""
         if self.kind is not Attention.CACHE_SHARE or self.share is None or self.tokens is None:
             return True
         # Providers cache no shorter prompts.

@@ -49,7 +49,7 @@ _FIELDS = {
 }
 _VALUE_DAYS = 30
 _MOST_VALUES = 50
-# Whoever types does not wait; a field that takes longer is typed without help.
+# Typing does not wait; a field that takes longer is typed without help.
 _VALUE_SECONDS = 0.15
 # Metadata is summed up anew for a key that nobody asked for lately.
 _METADATA_SECONDS = 0.3

@@ -22,8 +22,8 @@ from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.filters import ALL_TIME, CURSOR, MAX_COUNTED, PageQuery, count_in_time, read_number
+from gateway.ui.list_columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
 from gateway.web.endpoint import Endpoint

@@ -117,8 +117,8 @@ def ask(gateway: RunningGateway, upstream: UpstreamProcess, hostile: str, reques
         {"id": f"waiting-{line}"[:500], "score": -1, "comment": hostile},
     ]
     with httpx.Client(headers={"Authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False) as client:
-        reply = client.post(f"{gateway.url}/api/v1/feedback", json=given)
-        assert reply.is_success, reply.text
+        accepted = client.post(f"{gateway.url}/api/v1/feedback", json=given)
+        assert accepted.is_success, accepted.text
         vote = {"trace_id": line[:500], "value": -3, "metadata": {"why": hostile}}
         client.post(f"{gateway.url}/v1/feedback", json=vote).raise_for_status()
 
@@ -161,7 +161,7 @@ def lists() -> Iterator[str]:
 
 def test_nothing_that_strangers_wrote_runs_on_a_page(browser: WebDriver, pages: RunningGateway) -> None:
     sign_in(browser, pages, ADMIN_KEY)
-    watching = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})  # type: ignore[attr-defined]
+    watching = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
     browser.get_log("browser")  # type: ignore[attr-defined]
     # The first pages of each text; what strangers wrote is put into the others alike.
     shown = [path for path in rows() if re.search(r"/id-|/traces/|[?]q=", path)]
@@ -173,7 +173,7 @@ def test_nothing_that_strangers_wrote_runs_on_a_page(browser: WebDriver, pages: 
         assert browser.execute_script(FOREIGN) == [], path
     said = [each for each in browser.get_log("browser") if "status of 4" not in each["message"]]  # type: ignore[attr-defined]
     assert said == []
-    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", watching)  # type: ignore[attr-defined]
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", watching)
 
 
 def test_what_strangers_wrote_is_there_as_text(pages: RunningGateway) -> None:

@@ -57,7 +57,7 @@ def set_scheme(browser: WebDriver, scheme: str) -> None:
     """Show pages by day or by night, without colours that are on their way."""
     wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
     features = [{"name": name, "value": value} for name, value in wanted.items()]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})  # type: ignore[attr-defined]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def press(browser: WebDriver, *keys: str) -> None:
 
 def set_width(browser: WebDriver, width: int) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)  # type: ignore[attr-defined]
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 def follow(browser: WebDriver, element: Any) -> None:

@@ -79,7 +79,7 @@ def read_columns(query: PageQuery) -> tuple[Column, ...]:
     names = tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
     if len(names) > _MAX_COLUMNS:
         raise BadInput(f"may name {_MAX_COLUMNS} columns; got {len(names)}.", field=COLUMNS)
-    # Whoever chose them wants to see them on a phone too.
+    # A reader who chose them wants to see them on a phone too.
     chosen = [_column(name) for name in names]
     shown = [Column(each.name, each.title, each.is_number) for each in chosen]
     return (TIME, *(each for each in shown if each.name != TIME.name))
