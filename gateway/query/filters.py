@@ -326,6 +326,15 @@ FEEDBACK_FILTERS = FilterSchema(
     {METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False},
 )
 
+
+def requests_with_feedback(where: Filter) -> Filter:
+    """Return the filter of requests that an entry counts for which meets a filter of feedback."""
+    parts = where.parts if isinstance(where, AllOf) else (where,)
+    of_request = [part.part for part in parts if isinstance(part, FeedbackFilter)]
+    of_entry = tuple(part for part in parts if not isinstance(part, FeedbackFilter))
+    return AllOf((*of_request, FeedbackFilter(AllOf(of_entry), is_counted=True)))
+
+
 AUDIT_FILTERS = FilterSchema(
     "entries",
     {

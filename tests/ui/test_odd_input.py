@@ -11,6 +11,7 @@ import pytest
 
 from gateway.ui.markdown import MAX_SHOWN_CHARS
 from gateway.ui.page import MAX_TEXT
+from gateway.ui.requests import MAX_BARS
 from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually
 from tests.ui_pages import ADMIN_KEY, ask_api, form_token, signed_in
@@ -90,3 +91,30 @@ def test_next_to_review_takes_any_filter_of_the_page(demo_pages: RunningGateway,
         [back] = re.findall(r'name="return_to" value="([^"]+)">\s*<button data-key="n"', page.text)
         back = back.replace("&amp;", "&")
         assert "notice" not in back
+
+
+def test_a_form_that_is_sent_twice_adds_one_entry(demo_pages: RunningGateway, admin: httpx.Client) -> None:
+    request_id = ask(demo_pages, "twice?")
+    form = {"form_token": form_token(admin, FORMS), "request_id": request_id, "give": "comment"}
+    for text in ("once", "once", "another"):
+        assert admin.post("/ui/feedback", data={**form, "text": text}).status_code == 303
+    found = ask_api(demo_pages, f"/api/v1/feedback?request_id={request_id}")["data"]
+    assert [each["comment"] for each in found] == ["another", "once"]
+    assert admin.get(f"{FORMS}&item={found[0]['feedback_id']}").status_code == 200
+    headers = {"x-portkey-api-key": ADMIN_KEY}
+    path = f"/api/v1/feedback/{found[0]['feedback_id']}"
+    httpx.delete(demo_pages.url + path, headers=headers, trust_env=False).raise_for_status()
+    gone = admin.get(f"{FORMS}&item={found[0]['feedback_id']}")
+    assert (gone.status_code, "was withdrawn" in gone.text) == (404, True)
+
+
+def test_the_timeline_of_a_long_trace_shows_what_is_around_a_request(
+    demo_pages: RunningGateway, admin: httpx.Client
+) -> None:
+    requests = [ask(demo_pages, "again", **{"x-portkey-trace-id": "long/1"}) for _ in range(MAX_BARS + 2)]
+    whole = admin.get("/ui/traces/long%2F1").text
+    assert f"{MAX_BARS} of {MAX_BARS + 2} requests" in whole
+    assert f"/ui/requests/{requests[0]}?" in whole
+    last = admin.get(f"/ui/requests/{requests[-1]}?tab=timeline").text
+    assert 'aria-current="true"' in last
+    assert f"/ui/requests/{requests[0]}?" not in last
