@@ -5,6 +5,7 @@
 # make fix   repair what can be repaired by itself
 # make clients  run the newest client libraries against the gateway, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
+# make bench-pages  measure the web pages beside a million requests; ARGS="--rows 100000": beside fewer
 # make screenshots  take the pictures of docs/pages.md, with chromium and the demo's data
 # make clean remove all that the others made, but no data
 
@@ -22,7 +23,7 @@ DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-pythons fix clients run-clients bench screenshots clean
+.PHONY: run test test-pythons fix clients run-clients bench bench-pages screenshots clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -57,6 +58,9 @@ run-clients: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-pages: $(DEV_STAMP)
+	$(BIN)/python -m benchmarks pages --contestants gateway --write benchmarks/results/pages.md $(ARGS)
 
 screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.screenshots docs/images

@@ -11,6 +11,7 @@ from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
 from benchmarks.memory import Reading
 from benchmarks.million import Cost
+from benchmarks.pages import PageFigures, TailFigures
 from benchmarks.partitions import Found
 from benchmarks.profile import Profile
 from benchmarks.questions import Answered
@@ -125,6 +126,39 @@ def questions_table(rows: Sequence[Answered]) -> str:
     """Return how long each kind of question took."""
     lines = [(row.question, f"{row.median_ms:,.1f}", f"{row.worst_ms:,.1f}") for row in rows]
     return table(("question", "median ms", "slowest ms"), lines, names=1)
+
+
+def pages_table(rows: Sequence[PageFigures]) -> str:
+    """Return how long each page takes and how large it is."""
+    lines = [
+        (
+            f"`{row.page}`",
+            f"{row.first_ms:,.0f}",
+            f"{row.median_ms:,.0f}",
+            f"{row.p95_ms:,.0f}",
+            f"{row.cpu_ms:,.0f}",
+            f"{row.sent_bytes / 1000:,.1f}",
+            f"{row.shown_bytes / 1000:,.1f}",
+        )
+        for row in rows
+    ]
+    head = ("page", "first ms", "median ms", "p95 ms", "CPU ms", "kB compressed", "kB")
+    return table(head, lines, names=1)
+
+
+def tail_table(rows: Sequence[TailFigures]) -> str:
+    """Return what readers of the live tail cost."""
+    lines = [
+        (
+            f"{row.readers}",
+            ms(row.times.p50_us),
+            ms(row.times.p99_us),
+            f"{row.cpu_us:,.0f}",
+            f"{row.events:,}",
+        )
+        for row in rows
+    ]
+    return table(("readers", "p50 ms", "p99 ms", "CPU-µs a request", "events received"), lines, names=0)
 
 
 def searches_table(rows: Sequence[Searched]) -> str:
@@ -257,6 +291,8 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "server-growth": growth_table,
     "server-questions": questions_table,
     "searches": searches_table,
+    "pages": pages_table,
+    "tail": tail_table,
     "memory": memory_table,
     "profile": profile_text,
     "million": million_table,

@@ -19,6 +19,7 @@ from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
 from benchmarks.memory import read_memory
 from benchmarks.million import measure_million
+from benchmarks.pages import measure_pages, measure_tail
 from benchmarks.partitions import measure_partitions
 from benchmarks.plan import Plan
 from benchmarks.postgres_server import postgres_server
@@ -108,6 +109,13 @@ def _searches(plan: Plan, folder: Path, say: Say) -> Results:
     return {"searches": measure_searches(folder, plan.searched, say)}
 
 
+def _pages(plan: Plan, folder: Path, say: Say) -> Results:
+    return {
+        "pages": measure_pages(plan.rows, plan.times, say),
+        "tail": measure_tail(folder, plan.seconds * 10, say),
+    }
+
+
 def _memory(plan: Plan, folder: Path, say: Say) -> Results:
     with running([GATEWAY], folder) as (gateway,):
         return {"memory": read_memory(gateway, plan.marks, say)}
@@ -154,6 +162,7 @@ TASKS = {
     "questions": Task("writing and asking as the store grows to a month of requests", _questions),
     "server-questions": Task("the same with PostgreSQL", _server_questions, is_long=True),
     "searches": Task("what searches leave behind that nobody waits for", _searches, is_long=True),
+    "pages": Task("how long each page takes beside a month of requests", _pages, is_long=True),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
     "soak": Task(

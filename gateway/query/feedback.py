@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from gateway.errors import TooLarge
 from gateway.models.feedback import Feedback, Target
 from gateway.models.filters import AllOf, AnyOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.metrics import HOUR_US
 from gateway.models.request import RequestRecord
-from gateway.query.filters import FEEDBACK_FILTERS, after_cursor, find_unknown_keys
+from gateway.query.filters import FEEDBACK_FILTERS, after_cursor, end_times, find_unknown_keys, start_times
+from gateway.query.walks import ListWalk, within
 from gateway.store.base import Queries
 
 NEWEST_FEEDBACK_FIRST = Sort("created_at_us", descending=True, then=Sort("feedback_id", descending=False))
@@ -24,11 +26,16 @@ _Group = tuple[str | None, Target, str | None]
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSlice:
-    """A page of entries, newest first; `next_cursor` is None on the last page."""
+    """A page of entries, newest first; `next_cursor` is None on the last page.
+
+    Args:
+        searched_from_us: until when the time limit allowed to look back; None if that did not end the page.
+    """
 
     entries: list[Feedback]
     next_cursor: FeedbackCursor | None
     unknown_keys: tuple[str, ...] = ()
+    searched_from_us: int | None = None
 
 
 class FeedbackReader:
@@ -36,20 +43,62 @@ class FeedbackReader:
         self._store = store
 
     async def find(
-        self, where: Filter, limit: int, after: FeedbackCursor | None, tenant: str | None
+        self,
+        where: Filter,
+        limit: int,
+        after: FeedbackCursor | None,
+        tenant: str | None,
+        seconds: float | None = None,
     ) -> FeedbackSlice:
-        """Return entries, newest first. Entries added meanwhile shift no page."""
+        """Return entries, newest first. Entries added meanwhile shift no page.
+
+        Args:
+            seconds: after which what was found until then is returned.
+        """
 
         async def exists(condition: Filter) -> bool:
             return bool(await self._store.find_feedback(condition, NEWEST_FEEDBACK_FIRST, Page(1), tenant))
 
         following = AllOf((where, after_cursor(after, "created_at_us", "feedback_id", Op.GT)))
-        found = await self._store.find_feedback(following, NEWEST_FEEDBACK_FIRST, Page(limit + 1), tenant)
-        if not found and after is None:
-            return FeedbackSlice([], None, await find_unknown_keys(FEEDBACK_FILTERS, where, exists))
-        entries = found[:limit]
-        cursor = (entries[-1].created_at_us, entries[-1].feedback_id) if len(found) > limit else None
-        return FeedbackSlice(entries, cursor)
+        found = await self._walk(following, after, tenant).find(limit + 1, seconds)
+        entries = found.rows[:limit]
+        if len(found.rows) > limit:
+            return FeedbackSlice(entries, (entries[-1].created_at_us, entries[-1].feedback_id))
+        if found.position is not None:
+            # No id is before the empty text: whatever was created at that time follows.
+            return FeedbackSlice(entries, (found.position, ""), searched_from_us=found.position)
+        if not entries and after is None:
+            unknown = await within(find_unknown_keys(FEEDBACK_FILTERS, where, exists), seconds, ())
+            return FeedbackSlice([], None, unknown)
+        return FeedbackSlice(entries, None)
+
+    def _walk(
+        self, following: Filter, after: FeedbackCursor | None, tenant: str | None
+    ) -> ListWalk[Feedback]:
+        async def read(at_us: int | None, below_us: int | None, limit: int) -> list[Feedback]:
+            part = following
+            if at_us is not None and below_us is not None:
+                bounds = (
+                    Comparison("created_at_us", Op.LE, at_us),
+                    Comparison("created_at_us", Op.GT, below_us),
+                )
+                part = AllOf((following, *bounds))
+            return await self._store.find_feedback(part, NEWEST_FEEDBACK_FIRST, Page(limit), tenant)
+
+        async def begin() -> tuple[int, int]:
+            edges = [
+                await self._store.find_feedback(AllOf(), sort, Page(1), tenant)
+                for sort in (NEWEST_FEEDBACK_FIRST, OLDEST_FEEDBACK_FIRST)
+            ]
+            newest, oldest = (edge[0].created_at_us if edge else 0 for edge in edges)
+            return min([newest, *([after[0]] if after else []), *end_times(following)]), max(
+                [oldest, *start_times(following)]
+            )
+
+        async def is_over(at_us: int) -> bool:
+            return False
+
+        return ListWalk(read, begin, is_over, HOUR_US)
 
     async def count(self, where: Filter, most: int, tenant: str | None) -> int:
         """Return the number of entries, of more than `most` this number and one."""

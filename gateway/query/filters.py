@@ -186,6 +186,10 @@ class FilterSchema:
         """Return the prefix of a metadata field's name."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
+    def has(self, name: str) -> bool:
+        """Tell whether there is a field of this name."""
+        return name in self.criteria or self.prefix_of(name) is not None
+
     def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
         """Return the filter that all these fields mean. Raises BadInput."""
         own: list[Filter] = []
@@ -395,3 +399,25 @@ def time_conditions(where: Filter) -> Iterator[Comparison]:
     elif isinstance(where, AllOf):
         for part in where.parts:
             yield from time_conditions(part)
+
+
+def is_only_time(where: Filter) -> bool:
+    """Tell whether a filter has no conditions but those on time."""
+    if isinstance(where, AllOf):
+        return all(map(is_only_time, where.parts))
+    return isinstance(where, Comparison) and where.field in _TIME_FIELDS
+
+
+def start_times(where: Filter) -> list[int]:
+    """Return the times before which nothing matches a filter."""
+    return _bounds(where, (Op.GE, Op.GT))
+
+
+def end_times(where: Filter) -> list[int]:
+    """Return the times after which nothing matches a filter."""
+    return _bounds(where, (Op.LE, Op.LT))
+
+
+def _bounds(where: Filter, ops: tuple[Op, ...]) -> list[int]:
+    found = time_conditions(where)
+    return [each.value for each in found if each.op in ops and isinstance(each.value, int)]

@@ -85,7 +85,13 @@ class MetricsReader:
         self._store = store
 
     async def find(
-        self, query: MetricsQuery, order: MetricsOrder, page: Page, within_seconds: float | None = None
+        self,
+        query: MetricsQuery,
+        order: MetricsOrder,
+        page: Page,
+        within_seconds: float | None = None,
+        *,
+        with_latencies: bool = True,
     ) -> MetricsPage:
         """Return a page of groups with requests, sorted within each bucket; with a time limit perhaps only of the
         latest requests. Raises BadInput, TooLarge."""
@@ -108,7 +114,7 @@ class MetricsReader:
         page_query = query if len(cells) == len(ranked) else _narrow_to_page(query, cells)
         if not is_by_feedback:
             feedback = await self._store.feedback_sums(page_query)
-        latencies = await self._store.latencies(page_query)
+        latencies = await self._store.latencies(page_query) if with_latencies else {}
         figures = tuple(
             GroupMetrics(cell, usage[cell], feedback.get(cell, FeedbackSums()), latencies.get(cell, {}))
             for cell in cells

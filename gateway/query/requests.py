@@ -9,15 +9,23 @@ from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
 from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.metrics import HOUR_US
 from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
 from gateway.query.feedback import feedback_on_request, list_feedback
-from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys
+from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys, start_times
+from gateway.query.walks import ListWalk, within
 from gateway.store.base import Queries
 from gateway.wire import read_conversation, reassemble
 from gateway.wire.content_encoding import decode, header_value
 from gateway.wire.formats import WireMessage
 
 NEWEST_FIRST = Sort("seq", descending=True)
+OLDEST_FIRST = Sort("seq", descending=False)
+
+# Clocks of several machines may differ by less.
+_CLOCK_MARGIN_US = HOUR_US
+# Positions of the log that the first step of a list looks through within a time limit.
+_FIRST_STEP = 4_000
 
 # Most bytes of bodies in one answer, decoded; beyond it the call is refused.
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -36,12 +44,14 @@ class RequestSlice:
     Args:
         feedback: by `seq`.
         unknown_keys: metadata filters on keys that no request has, if nothing was found.
+        searched_from_us: until when the time limit allowed to look back; None if that did not end the page.
     """
 
     records: tuple[RequestRecord, ...]
     next_cursor: int | None
     feedback: Mapping[int, FeedbackSummary] = field(default_factory=dict)
     unknown_keys: tuple[str, ...] = ()
+    searched_from_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +113,52 @@ class RequestReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def find(self, where: Filter, limit: int, cursor: int | None, tenant: str | None) -> RequestSlice:
-        """Return requests, newest first. Rows added meanwhile shift no page."""
+    async def find(
+        self, where: Filter, limit: int, cursor: int | None, tenant: str | None, seconds: float | None = None
+    ) -> RequestSlice:
+        """Return requests, newest first. Rows added meanwhile shift no page.
+
+        Args:
+            seconds: after which what was found until then is returned.
+        """
         following = where if cursor is None else AllOf((where, Comparison("seq", Op.LT, cursor)))
-        found = await self._store.find_requests(following, NEWEST_FIRST, Page(limit + 1), tenant)
-        if not found and cursor is None:
-            unknown = await find_unknown_request_keys(self._store, where, tenant)
+        found = await self._walk(following, cursor, tenant).find(limit + 1, seconds)
+        records = tuple(found.rows[:limit])
+        if not records and cursor is None and found.position is None:
+            unknown = await within(find_unknown_request_keys(self._store, where, tenant), seconds, ())
             return RequestSlice((), None, unknown_keys=unknown)
-        records = tuple(found[:limit])
-        feedback = await self.feedback_on(records)
-        return RequestSlice(records, records[-1].seq if len(found) > limit else None, feedback)
+        feedback = await self.feedback_on(records) if records else {}
+        if len(found.rows) > limit or found.position is None:
+            return RequestSlice(records, records[-1].seq if len(found.rows) > limit else None, feedback)
+        edge = await self._edge(found.position + 1, OLDEST_FIRST, tenant)
+        since_us = None if edge is None else edge.started_at_us
+        return RequestSlice(records, found.position + 1, feedback, searched_from_us=since_us)
+
+    def _walk(self, following: Filter, cursor: int | None, tenant: str | None) -> ListWalk[RequestRecord]:
+        from_us = max(start_times(following), default=None)
+
+        async def read(at: int | None, below: int | None, limit: int) -> list[RequestRecord]:
+            part = following
+            if at is not None and below is not None:
+                part = AllOf((following, Comparison("seq", Op.LE, at), Comparison("seq", Op.GT, below)))
+            return await self._store.find_requests(part, NEWEST_FIRST, Page(limit), tenant)
+
+        async def begin() -> tuple[int, int]:
+            if cursor is not None:
+                return cursor - 1, 1
+            newest = await self._edge(0, NEWEST_FIRST, tenant)
+            return newest.seq if newest else 0, 1
+
+        async def is_over(position: int) -> bool:
+            edge = None if from_us is None else await self._edge(position, OLDEST_FIRST, tenant)
+            return edge is not None and from_us is not None and is_stored_before(edge, from_us)
+
+        return ListWalk(read, begin, is_over, _FIRST_STEP)
+
+    async def _edge(self, position: int, sort: Sort, tenant: str | None) -> RequestRecord | None:
+        from_there = Comparison("seq", Op.GE, position)
+        found = await self._store.find_requests(from_there, sort, Page(1), tenant)
+        return found[0] if found else None
 
     async def count(self, where: Filter, most: int, tenant: str | None) -> int:
         """Return the number of requests, of more than `most` this number and one."""
@@ -240,6 +286,12 @@ def batches(records: Sequence[RequestRecord], limit_bytes: int | None) -> Iterat
         size += body_bytes
     if batch:
         yield batch
+
+
+def is_stored_before(record: RequestRecord, at_us: int) -> bool:
+    """Tell whether a request, and so all at lower positions of the log, were stored before a time."""
+    read_at_us = record.interpreted_at_us
+    return read_at_us is not None and read_at_us < at_us - _CLOCK_MARGIN_US
 
 
 def conversation_of(record: RequestRecord, payload: Payload | None) -> Conversation:

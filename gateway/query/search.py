@@ -15,8 +15,14 @@ from gateway.models.feedback import Feedback, FeedbackSummary, Subject, Target
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Payload, RequestRecord
-from gateway.query.filters import time_conditions
-from gateway.query.requests import NEWEST_FIRST, batches, find_unknown_request_keys
+from gateway.query.filters import start_times
+from gateway.query.requests import (
+    NEWEST_FIRST,
+    OLDEST_FIRST,
+    batches,
+    find_unknown_request_keys,
+    is_stored_before,
+)
 from gateway.store.base import Queries
 from gateway.wire import read_conversation
 from gateway.wire.content_encoding import decode
@@ -40,10 +46,6 @@ _MAX_COMMENTS = 2_000
 _FIRST_WINDOW = 1_000
 _MAX_WINDOW = 2**40
 
-# Clocks of several machines may differ by less.
-_CLOCK_MARGIN_US = 3_600_000_000
-
-_OLDEST_FIRST = Sort("seq", descending=False)
 _TERM = re.compile(r'"([^"]+)"|(\S+)')
 
 # Endpoints whose streams have the text of an answer in these fields, piece by piece, unless they have several
@@ -284,7 +286,7 @@ class _Walk:
         self._tenant = tenant
         self._limit = limit
         self._ends_at = ends_at
-        self._from_us = max(_start_times(where), default=None)
+        self._from_us = max(start_times(where), default=None)
         self._hits: list[SearchHit] = []
         self._searched = 0
         # Everything from here on has been looked at.
@@ -364,10 +366,8 @@ class _Walk:
         """Tell whether all that is left was stored before the time that is asked for."""
         if self._from_us is None:
             return False
-        edge = await self._find_edge(_OLDEST_FIRST, self._position)
-        # What was read before a time was stored before it, as was everything at lower positions.
-        read_at_us = edge.interpreted_at_us if edge else None
-        return read_at_us is not None and read_at_us < self._from_us - _CLOCK_MARGIN_US
+        edge = await self._find_edge(OLDEST_FIRST, self._position)
+        return edge is not None and is_stored_before(edge, self._from_us)
 
     async def _find_edge(self, sort: Sort, position: int) -> RequestRecord | None:
         from_there = Comparison("seq", Op.GE, position)
@@ -375,7 +375,7 @@ class _Walk:
         return found[0] if found else None
 
     async def _finish(self, cursor: int | None, is_complete: bool) -> SearchSlice:
-        edge = await self._find_edge(_OLDEST_FIRST, self._position)
+        edge = await self._find_edge(OLDEST_FIRST, self._position)
         feedback = await self._store.feedback_summaries([hit.record.seq for hit in self._hits])
         unknown: tuple[str, ...] = ()
         if is_complete and cursor is None and not self._searched:
@@ -397,12 +397,6 @@ class _Walk:
 
     def _seconds_left(self) -> float:
         return self._ends_at - time.monotonic()
-
-
-def _start_times(where: Filter) -> Iterator[int]:
-    for condition in time_conditions(where):
-        if condition.op in (Op.GE, Op.GT) and isinstance(condition.value, int):
-            yield condition.value
 
 
 def _scan(

@@ -6,7 +6,7 @@ from gateway.errors import NotFound
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.models.trace import GroupField, RequestGroup
-from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsReader
+from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
 from gateway.store.base import Queries
 
 LAST_SEEN_FIRST = MetricsOrder("last_seen")
@@ -56,21 +56,34 @@ class UserReader:
         self._store = store
         self._ranking = MetricsReader(store)
 
-    async def find(self, query: MetricsQuery, prefix: str, order: MetricsOrder, page: Page) -> UserSlice:
+    async def find(
+        self,
+        query: MetricsQuery,
+        prefix: str,
+        order: MetricsOrder,
+        page: Page,
+        *,
+        with_latencies: bool = True,
+    ) -> UserSlice:
         """Return users whose names begin with a prefix. Raises BadInput, TooLarge."""
         where = AllOf((query.where, _name_starts_with(prefix)))
         of_users = replace(query, where=where, group_by="user")
-        ranked = await self._ranking.find(of_users, order, page)
+        ranked = await self._rank(of_users, order, page, with_latencies)
         names = [str(group.cell.value) for group in ranked.figures]
         given = await self._store.count_feedback_by_author(names, query.tenant)
         pairs = zip(names, ranked.figures, strict=True)
         users = tuple(User(name, group, given.get(name, 0)) for name, group in pairs)
         return UserSlice(users, ranked.next_offset, ranked.unknown_keys)
 
-    async def show(self, name: str, tenant: str | None) -> UserDetail:
+    async def _rank(
+        self, query: MetricsQuery, order: MetricsOrder, page: Page, with_latencies: bool
+    ) -> MetricsPage:
+        return await self._ranking.find(query, order, page, with_latencies=with_latencies)
+
+    async def show(self, name: str, tenant: str | None, *, with_latencies: bool = True) -> UserDetail:
         where = Comparison("user", Op.EQ, name)
         of_user = MetricsQuery(0, END_OF_TIME_US, where=where, tenant=tenant)
-        [figures] = (await self._ranking.find(of_user, LAST_SEEN_FIRST, Page(1))).figures
+        [figures] = (await self._rank(of_user, LAST_SEEN_FIRST, Page(1), with_latencies)).figures
         given = (await self._store.count_feedback_by_author([name], tenant)).get(name, 0)
         if not figures.usage.requests and not given:
             raise NotFound(f"there is no user {name!r}.", field="user")
@@ -78,7 +91,7 @@ class UserReader:
         if not figures.usage.requests:
             return UserDetail(user, None, (), ())
         by_model = replace(of_user, group_by="any_model")
-        models = await self._ranking.find(by_model, _MOST_USED_FIRST, Page(MAX_MODELS))
+        models = await self._rank(by_model, _MOST_USED_FIRST, Page(MAX_MODELS), with_latencies)
         first = await self._store.find_requests(where, _OLDEST_FIRST, Page(1), tenant)
         sessions = await self._store.newest_groups(GroupField.SESSION, where, None, MAX_SESSIONS, tenant)
         return UserDetail(user, first[0].started_at_us if first else None, models.figures, tuple(sessions))

@@ -13,9 +13,9 @@ from itertools import combinations
 
 from gateway.errors import QueryTimeout
 from gateway.models.feedback import Source
-from gateway.models.filters import NO_FILTER, AllOf, FeedbackFilter, Filter
+from gateway.models.filters import AllOf, FeedbackFilter, Filter
 from gateway.models.reviews import RequestScore
-from gateway.query.filters import time_conditions
+from gateway.query.filters import is_only_time, time_conditions
 from gateway.query.statistics import Z_95, Estimate, wilson_interval
 from gateway.store.base import Queries
 
@@ -84,17 +84,17 @@ class AgreementReader:
     def __init__(self, store: Queries) -> None:
         self._store = store
 
-    async def read(self, where: Filter, tenant: str | None) -> Agreement:
+    async def read(self, where: Filter, tenant: str | None, max_scores: int = MAX_SCORES) -> Agreement:
         """Compare the scores of matching requests, the newest ones if there are too many to read in time."""
-        scores, read_back_to_us = await self._read_scores(where, tenant)
+        scores, read_back_to_us = await self._read_scores(where, tenant, max_scores)
         return await asyncio.to_thread(compare_scores, scores, read_back_to_us)
 
     async def _read_scores(
-        self, where: Filter, tenant: str | None
+        self, where: Filter, tenant: str | None, max_scores: int
     ) -> tuple[Sequence[RequestScore], int | None]:
         # An index of feedback has the start of its request; the filter alone would look up each request.
         times = tuple(replace(each, field="request_started_at_us") for each in time_conditions(where))
-        on_feedback = AllOf((*times, FeedbackFilter(where))) if where != NO_FILTER else NO_FILTER
+        on_feedback = AllOf(times if is_only_time(where) else (*times, FeedbackFilter(where)))
         scores: list[RequestScore] = []
         after: tuple[int, int] | None = None
         ends_at = time.monotonic() + MAX_READ_SECONDS
@@ -110,7 +110,7 @@ class AgreementReader:
             if len(found) < CHUNK_SCORES:
                 return scores, None
             after = (found[-1].request_started_at_us, found[-1].seq)
-            is_due = len(scores) < MAX_SCORES and time.monotonic() < ends_at
+            is_due = len(scores) < min(max_scores, MAX_SCORES) and time.monotonic() < ends_at
         # More scores of the last request may follow.
         last_us = scores[-1].request_started_at_us
         return [score for score in scores if score.request_started_at_us > last_us], last_us

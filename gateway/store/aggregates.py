@@ -211,6 +211,9 @@ _BY_CLASS = "GROUP BY 1, 2, 3, 4"
 # SQLite's limit on the terms of a compound SELECT is a little above this.
 _MOST_TERMS = 400
 
+# A condition with so many values narrows feedback less than its time does.
+_MANY_VALUES = 10
+
 # Durations of 2³² ms and more are one class.
 _LATENCY_BITS = 32
 
@@ -313,7 +316,8 @@ def feedback_query(
         return _from_rollups("verdict_rollups", spec, segment, split, SUMMED_FEEDBACK, _BY_GROUP, dialect)
     start, groups = _bucket_start(spec, "requests.started_at_us"), _group_columns(spec, dialect)
     found = where_clause(REQUESTS, spec.where, spec.tenant, dialect)
-    counted = _counted_feedback_by_time(dialect) if _is_short(segment) else COUNTED_FEEDBACK
+    is_by_time = _is_short(segment) or _names_many(spec.where)
+    counted = _counted_feedback_by_time(dialect) if is_by_time else COUNTED_FEEDBACK
     return Query(
         f"SELECT {start.sql}, {groups.sql}, {FEEDBACK_SUMS} FROM {counted} WHERE {found.sql} {_BY_GROUP}",
         (*start.values, *groups.values, segment.from_us, segment.to_us, *found.values),
@@ -430,8 +434,15 @@ def _is_short(segment: Segment) -> bool:
     return segment.to_us - segment.from_us <= metrics.DAY_US
 
 
+def _names_many(where: Filter) -> bool:
+    # All requests of so many users or models are more than the feedback of a time.
+    if isinstance(where, Comparison):
+        return isinstance(where.value, tuple) and len(where.value) >= _MANY_VALUES
+    return isinstance(where, AllOf) and any(map(_names_many, where.parts))
+
+
 def _counted_feedback_by_time(dialect: Dialect) -> str:
-    # SQLite does not know how few rows a short time has, and would rather read all rows of a tenant.
+    # SQLite does not know how few rows a time has, and would rather read all rows of a tenant.
     return f"{_FEEDBACK_IN_TIME} {dialect.ordered_join} requests ON requests.seq = said.request_seq"
 
 

@@ -26,7 +26,8 @@ from gateway.store import erasure, joins, schema
 from gateway.store.base import MAX_AWAITED_IDS, MIN_MISREAD_GRADES, OVERDUE_FEEDBACK_US, FeedbackInfo
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect, Parameters, SupportsExecute
-from gateway.store.filters import Query, count_rows, find_candidate_seqs, review_prefilters, select_rows
+from gateway.store.filters import Query, count_rows, select_rows
+from gateway.store.prefilters import find_candidate_seqs, request_prefilters
 from gateway.store.rows import (
     FEEDBACK_ROWS,
     RECEIPT_ROWS,
@@ -353,7 +354,7 @@ class SqlFeedback(Database):
     ) -> list[Any]:
         if not filter_uses_field(where, "deleted_at_us"):
             where = AllOf((where, _NOT_DELETED))
-        implied = review_prefilters(where, self._dialect)
+        implied = request_prefilters(where, self._dialect)
 
         async def find(connection: AsyncConnection) -> list[Any]:
             seqs = None

@@ -14,7 +14,8 @@ from gateway.store import feedback, joins, rollups, schema
 from gateway.store.base import NewRows
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
-from gateway.store.filters import Query, count_rows, find_candidate_seqs, prefilters, select_rows
+from gateway.store.filters import Query, count_rows, select_rows
+from gateway.store.prefilters import find_candidate_seqs, prefilters
 from gateway.store.rows import (
     REQUEST_ROWS,
     Packer,

@@ -191,6 +191,8 @@ class Table:
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     # By prefix.
     named_expressions: Mapping[str, Expression] = field(default_factory=dict)
+    # Columns whose index is only for prefilters: lists are walked in their order.
+    not_searched: frozenset[str] = frozenset()
 
     @cached_property
     def column_list(self) -> str:
@@ -230,7 +232,11 @@ REQUESTS = replace(
     expressions=REQUEST_EXPRESSIONS,
     named_expressions=NAMED_REQUEST_EXPRESSIONS,
 )
-FEEDBACK = _table("feedback", Feedback, request_seq="number", request_started_at_us="number")
+# Half of all entries may have a bad score, and SQLite would sort them all for the newest few.
+FEEDBACK = replace(
+    _table("feedback", Feedback, request_seq="number", request_started_at_us="number"),
+    not_searched=frozenset({"score"}),
+)
 EXPORTS = _table("exports", Export)
 AUDIT = _table("audit", AuditEntry)
 REVIEWS = _table("reviews", Review)

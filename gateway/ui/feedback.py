@@ -17,11 +17,11 @@ from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
 from gateway.query.feedback import FeedbackCursor
-from gateway.query.filters import FEEDBACK_FILTERS
+from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import CURSOR, ITEM, MAX_COUNTED, PageQuery, count_in_time, read_number
+from gateway.ui.filters import CURSOR, ITEM, LIST_SECONDS, MAX_COUNTED, PageQuery, count_in_time, read_number
 from gateway.ui.page import FORM_TOKEN, MAX_TEXT, Pages, return_page
 from gateway.ui.requests import RequestDetail, base_url, read_detail
 from gateway.web.endpoint import Endpoint
@@ -67,7 +67,7 @@ class FeedbackPages:
         cursor = _read_cursor(query)
         where, tenant = query.where(), principal.tenant
         found, number = await asyncio.gather(
-            self._readers.feedback.find(where, PAGE_CARDS, cursor, tenant),
+            self._readers.feedback.find(where, PAGE_CARDS, cursor, tenant, LIST_SECONDS),
             count_in_time(self._readers.feedback.count(where, MAX_COUNTED, tenant)),
         )
         counted = await self._readers.requests.counted(found.entries)
@@ -98,11 +98,13 @@ class FeedbackPages:
                 "is_chosen": ITEM in query.params,
                 "detail": await self._detail(opened, cards, principal),
                 "unknown_keys": found.unknown_keys,
+                "searched_from_us": found.searched_from_us,
                 "cursor": cursor,
                 "next_cursor": None if found.next_cursor is None else "{}.{}".format(*found.next_cursor),
                 "base_url": base_url(request),
                 "can_give": principal.has_role(Role.FEEDBACK),
                 "can_review": principal.has_role(Role.REVIEW),
+                "not_of_requests": [name for name in query.filters if not REQUEST_FILTERS.has(name)],
             },
         )
 

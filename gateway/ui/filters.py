@@ -35,6 +35,8 @@ TIME_RANGES = {
     ALL_TIME: "all time",
 }
 DEFAULT_RANGE = "7d"
+# After this a list shows what it has found, says how far back it looked, and goes on from there.
+LIST_SECONDS = 0.25
 
 # Matches are counted up to here, beside the list.
 MAX_COUNTED = 10_000
@@ -308,6 +310,7 @@ class ValuePages:
         headers = {
             "Cache-Control": f"private, max-age={_VALUES_KEPT_SECONDS}",
             "Vary": "Cookie, Authorization",
+            "X-Content-Type-Options": "nosniff",
         }
         return web.json_response(values, headers=headers)
 

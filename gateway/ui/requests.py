@@ -23,7 +23,15 @@ from gateway.query.requests import LoggedRequest, Message
 from gateway.query.search import Words
 from gateway.query.tail import RequestTail
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import ALL_TIME, CURSOR, MAX_COUNTED, PageQuery, count_in_time, read_number
+from gateway.ui.filters import (
+    ALL_TIME,
+    CURSOR,
+    LIST_SECONDS,
+    MAX_COUNTED,
+    PageQuery,
+    count_in_time,
+    read_number,
+)
 from gateway.ui.list_columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
@@ -36,7 +44,7 @@ TABS = ("conversation", "timeline", "raw", "headers", "feedback")
 # Of a longer trace, those around one request.
 MAX_BARS = 300
 # A search says how far back it looked, and goes on from there.
-SEARCH_SECONDS = 0.6
+SEARCH_SECONDS = 0.25
 # More of a body is offered as a download only.
 MAX_SHOWN_BYTES = 256 * 1024
 
@@ -94,7 +102,7 @@ class RequestPages:
         is_live = cursor is None and query.until is None and query.params.get("live") == "on"
         requests, where, tenant = self._readers.requests, query.where(), principal.tenant
         found, counted = await asyncio.gather(
-            requests.find(where, PAGE_ROWS, cursor, tenant),
+            requests.find(where, PAGE_ROWS, cursor, tenant, LIST_SECONDS),
             count_in_time(requests.count(where, MAX_COUNTED, tenant)),
         )
         return await self._pages.render(
@@ -108,6 +116,7 @@ class RequestPages:
                 "summaries": found.feedback,
                 "no_feedback": NO_FEEDBACK,
                 "unknown_keys": found.unknown_keys,
+                "searched_from_us": found.searched_from_us,
                 "cursor": cursor,
                 "next_cursor": found.next_cursor,
                 "base_url": base_url(request),

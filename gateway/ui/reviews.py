@@ -17,6 +17,8 @@ from gateway.ui.requests import base_url, request_url
 from gateway.web.endpoint import Endpoint
 
 PAGE_ROWS = 50
+# Newest scores whose agreement is shown at once; the API reads more.
+PAGE_SCORES = 10_000
 # By the value of a button.
 _STATES: Mapping[str, ReviewState | None] = {
     "reserve": ReviewState.RESERVED,
@@ -41,7 +43,7 @@ class ReviewPages:
         values = {
             "query": query,
             "reviews": found.reviews,
-            "agreement": await self._agreement.read(query.where(), principal.tenant),
+            "agreement": await self._agreement.read(query.where(), principal.tenant, PAGE_SCORES),
             "cursor": query.params.get(CURSOR),
             "next_cursor": None if cursor is None else f"{cursor[0]}.{cursor[1]}",
             "base_url": base_url(request),

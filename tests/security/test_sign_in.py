@@ -147,6 +147,7 @@ def test_every_page_forbids_scripts_of_others_and_frames(pages: RunningGateway) 
                 headers = reply.headers
             assert headers["x-content-type-options"] == "nosniff", path
             if not headers["content-type"].startswith("text/html"):
+                assert "public" not in headers["cache-control"] or "/static/" in path
                 continue
             policy = dict(
                 part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")

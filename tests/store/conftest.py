@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 
 
 class BlockingReader(AsyncConnection):
-    """Reads through a connection that blocks, so that its coroutines never wait."""
+    """Reads through a connection that blocks."""
 
     def __init__(self, connection: Connection) -> None:
         self.dialect = connection.dialect
@@ -59,12 +60,7 @@ class BlockingReader(AsyncConnection):
 
 def read(connection: Connection, work: Callable[[AsyncConnection], Coroutine[Any, Any, T]]) -> T:
     """Run what reads on a connection that blocks."""
-    try:
-        work(BlockingReader(connection)).send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    raise AssertionError("it waits for something")
+    return asyncio.run(work(BlockingReader(connection)))
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ async def test_a_receipt_is_kept_with_its_entries_and_its_key_used_once(store: S
 async def test_deleted_entries_are_found_only_if_asked_for(store: Store) -> None:
     await store.put_feedback([feedback("live"), feedback("dead", deleted_at_us=7)])
     found = await store.find_feedback(NO_FILTER, OLDEST_FIRST, Page(), None)
+    assert await store.count_feedback(NO_FILTER, Page(), None) == len(found)
     assert [vote.feedback_id for vote in found] == ["live"]
     deleted = Comparison("deleted_at_us", Op.NE, None)
     found = await store.find_feedback(deleted, OLDEST_FIRST, Page(), None)

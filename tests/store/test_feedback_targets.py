@@ -8,7 +8,7 @@ import pytest
 
 from gateway.models.feedback import Kind, Subject, Target
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Not, Op, Page, Sort
-from gateway.store import filters, open_store
+from gateway.store import open_store, prefilters
 from gateway.store.base import Store
 from tests.store.samples import entry, exchange, feedback, request_of, requests_of
 
@@ -213,8 +213,8 @@ async def test_few_requests_are_found_by_their_feedback_and_many_by_going_throug
         await store.count_requests(where, Page(), None),
     )
 
-    monkeypatch.setattr(filters, "MOST_ENTRIES", -1)
-    monkeypatch.setattr(filters, "MOST_ROWS", -1)
+    monkeypatch.setattr(prefilters, "MOST_ENTRIES", -1)
+    monkeypatch.setattr(prefilters, "MOST_ROWS", -1)
     many = (
         await ids(store, where),
         await ids(store, where, "north"),

@@ -92,7 +92,7 @@ def test_pages_run_no_script_but_their_own(client: httpx.Client, pages: dict[str
 
 def test_the_first_call_has_this_gateways_url_and_the_form_of_the_key(client: httpx.Client) -> None:
     page = unescape(client.get("/docs", headers={"Host": "llm.example.org"}).text)
-    assert "curl http://llm.example.org/v1/chat/completions" in page
+    assert "curl -i http://llm.example.org/v1/chat/completions" in page
     assert '-H "x-portkey-api-key: $GATEWAY_KEY"' in page
     assert "gateway.invalid" not in page
 

@@ -13,7 +13,7 @@ from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Pag
 from gateway.models.metrics import DAY_US, MetricsQuery
 from gateway.models.request import Cost, Facts
 from gateway.models.trace import GroupCursor, GroupField
-from gateway.store import aggregates, erasure, feedback, filters, joins, metrics, open_store, requests
+from gateway.store import aggregates, erasure, feedback, joins, metrics, open_store, prefilters, requests
 from gateway.store.aggregates import Segment
 from gateway.store.base import Store
 from gateway.store.filters import Query, select_rows
@@ -213,7 +213,7 @@ async def test_requests_are_found_by_their_feedback_through_indexes(tmp_path: Pa
 
     few = select_rows(REQUESTS, bad, Sort("started_at_us"), Page(), None, SQLITE, candidate_seqs=[7, 9])
     assert "SEARCH requests USING INTEGER PRIMARY KEY" in plan(tmp_path, few.sql, few.values)
-    [clue] = filters.prefilters(bad, SQLITE)
+    [clue] = prefilters.prefilters(bad, SQLITE)
     assert "INDEX feedback_score (score<?)" in plan(tmp_path, f"SELECT 1 FROM feedback WHERE {clue.sql}")
 
 
