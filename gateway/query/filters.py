@@ -186,10 +186,6 @@ class FilterSchema:
         """Return the prefix of a metadata field's name."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is a field of this name."""
-        return name in self.criteria or self.prefix_of(name) is not None
-
     def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
         """Return the filter that all these fields mean. Raises BadInput."""
         own: list[Filter] = []

@@ -17,7 +17,7 @@ from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
 from gateway.query.feedback import FeedbackCursor
-from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS
+from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
@@ -104,7 +104,6 @@ class FeedbackPages:
                 "base_url": base_url(request),
                 "can_give": principal.has_role(Role.FEEDBACK),
                 "can_review": principal.has_role(Role.REVIEW),
-                "not_of_requests": [name for name in query.filters if not REQUEST_FILTERS.has(name)],
             },
         )
 

@@ -91,6 +91,8 @@ def test_next_to_review_takes_any_filter_of_the_page(demo_pages: RunningGateway,
         [back] = re.findall(r'name="return_to" value="([^"]+)">\s*<button data-key="n"', page.text)
         back = back.replace("&amp;", "&")
         assert "notice" not in back
+    # Other tests look at all reviews of this gateway.
+    assert post(admin, "/ui/reviews", request_id=request_id, state="open").status_code == 303
 
 
 def test_a_form_that_is_sent_twice_adds_one_entry(demo_pages: RunningGateway, admin: httpx.Client) -> None:
