@@ -186,10 +186,6 @@ class FilterSchema:
         """Return the prefix of a metadata field's name."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), None)
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is a field of this name."""
-        return name in self.criteria or self.prefix_of(name) is not None
-
     def to_filter(self, given: Iterable[tuple[str, str]]) -> Filter:
         """Return the filter that all these fields mean. Raises BadInput."""
         own: list[Filter] = []
@@ -329,6 +325,15 @@ FEEDBACK_FILTERS = FilterSchema(
     },
     {METADATA_PREFIX: True, FEEDBACK_METADATA_PREFIX: False},
 )
+
+
+def requests_with_feedback(where: Filter) -> Filter:
+    """Return the filter of requests that an entry counts for which meets a filter of feedback."""
+    parts = where.parts if isinstance(where, AllOf) else (where,)
+    of_request = [part.part for part in parts if isinstance(part, FeedbackFilter)]
+    of_entry = tuple(part for part in parts if not isinstance(part, FeedbackFilter))
+    return AllOf((*of_request, FeedbackFilter(AllOf(of_entry), is_counted=True)))
+
 
 AUDIT_FILTERS = FilterSchema(
     "entries",

@@ -1,13 +1,14 @@
 """The page of feedback: answers that people judged, and a form to judge them oneself."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
 from aiohttp import web
 
-from gateway.errors import BadInput
+from gateway.errors import BadInput, NotFound
 from gateway.feedback.payloads import NewFeedback, star_scale, thumb_feedback
 from gateway.feedback.rules import Rule, append, upsert
 from gateway.feedback.service import FeedbackService
@@ -16,12 +17,12 @@ from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
 from gateway.query.feedback import FeedbackCursor
-from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS
+from gateway.query.filters import FEEDBACK_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.filters import CURSOR, ITEM, LIST_SECONDS, MAX_COUNTED, PageQuery, count_in_time, read_number
-from gateway.ui.page import Pages, return_page
+from gateway.ui.page import FORM_TOKEN, MAX_TEXT, Pages, return_page
 from gateway.ui.requests import RequestDetail, base_url, read_detail
 from gateway.web.endpoint import Endpoint
 
@@ -31,8 +32,6 @@ PAGE_CARDS = 25
 MAX_EXCERPT_BYTES = 256 * 1024
 
 DIALECT = "page"
-# In characters.
-MAX_TEXT = 100_000
 _RATING_PATTERN = {str(stars): float(stars) for stars in range(1, 6)}
 
 
@@ -64,7 +63,7 @@ class FeedbackPages:
         if not request.query_string:
             # What was disliked comes first; the filter stands in the URL like any other.
             raise web.HTTPFound(f"{request.path}?rating=bad&from=7d")
-        query = PageQuery.read(request, FEEDBACK_FILTERS, own=("notice",))
+        query = PageQuery.read(request, FEEDBACK_FILTERS)
         cursor = _read_cursor(query)
         where, tenant = query.where(), principal.tenant
         found, number = await asyncio.gather(
@@ -105,7 +104,6 @@ class FeedbackPages:
                 "base_url": base_url(request),
                 "can_give": principal.has_role(Role.FEEDBACK),
                 "can_review": principal.has_role(Role.REVIEW),
-                "not_of_requests": [name for name in query.filters if not REQUEST_FILTERS.has(name)],
             },
         )
 
@@ -118,6 +116,8 @@ class FeedbackPages:
         if record is None:
             # A link may lead to an entry that is no longer on this page of the list.
             entry = (await self._service.history(feedback_id, principal))[-1]
+            if entry.deleted_at_us is not None:
+                raise NotFound(f"the feedback {feedback_id!r} was withdrawn.")
             record = (await self._readers.requests.counted([entry])).get(feedback_id)
         if record is None:
             return None
@@ -129,7 +129,11 @@ class FeedbackPages:
         """Takes the forms of the pages: `give` says which kind of feedback it is."""
         fields = await self._pages.read_form(request, principal)
         item, rule = _read_feedback(fields, principal)
-        await self._service.give([item], principal, dialect=DIALECT, rule=rule)
+        # A form that is sent twice, as by a double click, adds one entry.
+        key = hashlib.sha256(f"{fields[FORM_TOKEN]} {item.subject_id} {item.raw}".encode()).hexdigest()
+        await self._service.give(
+            [item], principal, dialect=DIALECT, rule=rule, idempotency_key=key if rule is append else None
+        )
         raise web.HTTPSeeOther(return_page(fields.get("return_to", "")))
 
 

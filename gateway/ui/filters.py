@@ -19,8 +19,10 @@ from gateway.web.endpoint import Endpoint
 
 # Of every list: where to go on, what is open beside it, and the form that adds a filter.
 CURSOR, ITEM = "cursor", "item"
+# What a page says once; no link of it leads there again.
+NOTICE = "notice"
 ADDED_NAME, ADDED_KEY, ADDED_VALUE = "add", "key", "value"
-_PAGE_PARAMS = (CURSOR, ITEM)
+_PAGE_PARAMS = (CURSOR, ITEM, NOTICE)
 
 ALL_TIME = "all"
 # By the value of `from`.
@@ -232,6 +234,7 @@ class PageQuery:
             changes: None takes a parameter out. The place in the list is left out unless it is given.
         """
         values = dict(self.pairs) | (dict(self.params) if path is None else {})
+        values.pop(NOTICE, None)
         if not {CURSOR, ITEM} & changes.keys():
             values.pop(CURSOR, None)
             values.pop(ITEM, None)

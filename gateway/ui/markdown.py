@@ -10,6 +10,8 @@ from pygments.util import ClassNotFound
 
 # Longer texts are shown as they are: rendering them would hold up other requests.
 MAX_RENDERED_CHARS = 64 * 1024
+# More of one text would make a page of megabytes.
+MAX_SHOWN_CHARS = 256 * 1024
 # Longer code is shown without colours.
 _MAX_HIGHLIGHTED_CHARS = 16 * 1024
 
@@ -40,7 +42,11 @@ _parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlight}).ena
 def markdown_to_html(text: str) -> Markup:
     """Return Markdown as HTML without scripts, images, forms, styles or links to anything but the web and mail."""
     if len(text) > MAX_RENDERED_CHARS:
-        return Markup('<pre class="plain">{}</pre>').format(text)
+        shown = Markup('<pre class="plain">{}</pre>').format(text[:MAX_SHOWN_CHARS])
+        if len(text) <= MAX_SHOWN_CHARS:
+            return shown
+        note = Markup('<p class="soft">The first {:,} of {:,} characters.</p>')
+        return shown + note.format(MAX_SHOWN_CHARS, len(text))
     html = nh3.clean(
         _parser.render(text),
         tags=_TAGS,

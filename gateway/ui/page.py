@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
-from gateway.errors import BadInput, GatewayError, Unauthorized
+from gateway.errors import Ambiguous, BadInput, GatewayError, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import METADATA_KEYS
 from gateway.query.requests import RequestReader
@@ -26,8 +26,11 @@ START_PAGE = "/ui/feedback"
 
 FORM_TOKEN = "form_token"
 _FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
-_MAX_FORM_BYTES = 256 * 1024
+# Holds MAX_TEXT where each character takes nine bytes.
+_MAX_FORM_BYTES = 1024 * 1024
 _MAX_FORM_FIELDS = 100
+# Of a comment or an edit, in characters.
+MAX_TEXT = 100_000
 # A page shorter than this gains nothing from compression.
 _MIN_COMPRESSED_BYTES = 1024
 _YEAR_SECONDS = 31_536_000
@@ -48,9 +51,10 @@ _CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/s
 
 _ERROR_HEADINGS = {
     400: "That question cannot be answered",
+    401: "You are signed out",
     403: "This key may not do that",
     404: "There is nothing here",
-    409: "Somebody else was faster",
+    409: "That is taken",
     503: "The gateway is busy",
     504: "That took too long",
 }
@@ -165,6 +169,7 @@ class Pages:
             "interval": formats.interval,
             "word_changes": formats.word_changes,
             "version": __version__,
+            "max_text": MAX_TEXT,
             "Role": Role,
         }
         return environment
@@ -210,7 +215,7 @@ class Pages:
                 f"must be a form in UTF-8 of at most {_MAX_FORM_FIELDS} fields.", field="body"
             ) from None
         fields = dict(pairs)
-        await self.sign_ins.check_form(_cookie_of(request, principal), fields.pop(FORM_TOKEN, ""))
+        await self.sign_ins.check_form(_cookie_of(request, principal), fields.get(FORM_TOKEN, ""))
         return fields
 
     def render_error(self, error: GatewayError) -> web.Response:
@@ -220,7 +225,9 @@ class Pages:
             (text or "").encode(errors="replace").decode() for text in (error.message, error.hint)
         )
         html = self.templates.get_template("error.html").render(
-            heading=_ERROR_HEADINGS.get(error.status, "That did not work"),
+            heading="Several things have this id"
+            if isinstance(error, Ambiguous)
+            else _ERROR_HEADINGS.get(error.status, "That did not work"),
             field=error.field if isinstance(error, BadInput) else None,
             message=message,
             hint=hint,
@@ -271,7 +278,9 @@ class PageAuth:
             return authenticate(request.headers, self._sign_ins.keys)
         except Unauthorized:
             if is_form:
-                raise
+                raise Unauthorized(
+                    "the sign-in has ended, so nothing was saved.", hint="Sign in and do it again."
+                ) from None
             raise web.HTTPSeeOther(f"/ui/sign-in?next={quote(str(request.rel_url), safe='')}") from None
 
 

@@ -16,6 +16,7 @@ from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feed
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
+from gateway.models.trace import Trace
 from gateway.query.filters import METADATA_PREFIX, REQUEST_FILTERS
 from gateway.query.readers import Readers
 from gateway.query.requests import LoggedRequest, Message
@@ -40,6 +41,8 @@ from gateway.wire.curl import curl_command
 
 PAGE_ROWS = 50
 TABS = ("conversation", "timeline", "raw", "headers", "feedback")
+# Of a longer trace, those around one request.
+MAX_BARS = 300
 # A search says how far back it looked, and goes on from there.
 SEARCH_SECONDS = 0.25
 # More of a body is offered as a download only.
@@ -51,6 +54,7 @@ class Bar:
     """One request in the timeline of its trace, in percent of the trace's time."""
 
     record: RequestRecord
+    after_us: int
     start: float
     until_first_byte: float
     length: float
@@ -135,7 +139,7 @@ class RequestPages:
         values = {"query": query, "text": text, "ids": ids, "found": found, "cursor": cursor}
         return await self._pages.render(request, principal, "search.html", values)
 
-    @Endpoint("GET", "/ui/requests/tail", Role.READ, "New requests, for the page", failures=(400, 503))
+    @Endpoint("GET", "/ui/tail", Role.READ, "New requests, for the page", failures=(400, 503))
     async def _follow(self, request: web.Request, principal: Principal) -> web.StreamResponse:
         query = PageQuery.read(request, REQUEST_FILTERS, own=("live",), since=ALL_TIME)
         # New requests meet any time from which the page lists them.
@@ -144,7 +148,9 @@ class RequestPages:
         keys = self._pages.sign_ins.keys
         return await send_events(request, listening, lambda: keys.is_valid(principal, Role.READ))
 
-    @Endpoint("GET", "/ui/requests/{request_id:.+}", Role.READ, "The page of a request", failures=(404, 409))
+    @Endpoint(
+        "GET", "/ui/requests/{request_id:(?s:.+)}", Role.READ, "The page of a request", failures=(404, 409)
+    )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         tab = request.query.get("tab", TABS[0])
         if tab not in TABS:
@@ -153,10 +159,11 @@ class RequestPages:
         logged = await self._readers.requests.show(
             request.match_info["request_id"], principal.tenant, trace_id
         )
+        trace: Trace | None = None
         bars: list[Bar] = []
         if tab == "timeline":
             trace = await self._readers.traces.show(logged.record.trace_id, principal.tenant)
-            bars = list(_timeline(trace.requests))
+            bars = list(_timeline(trace.requests, logged.record.seq))
         return await self._pages.render(
             request,
             principal,
@@ -165,6 +172,7 @@ class RequestPages:
                 "tab": tab,
                 "tabs": TABS,
                 "bars": bars,
+                "trace": trace,
                 "detail": await read_detail(logged, self._queue),
                 "receipt": self._readers.receipts.read(logged.record),
                 "curl": _curl(request, logged),
@@ -173,7 +181,7 @@ class RequestPages:
             },
         )
 
-    @Endpoint("GET", "/ui/traces/{trace_id:.+}", Role.READ, "The page of a trace", failures=(404, 413))
+    @Endpoint("GET", "/ui/traces/{trace_id:(?s:.+)}", Role.READ, "The page of a trace", failures=(404, 413))
     async def _show_trace(self, request: web.Request, principal: Principal) -> web.Response:
         trace = await self._readers.traces.show(request.match_info["trace_id"], principal.tenant)
         return await self._pages.render(
@@ -247,14 +255,17 @@ def request_url(record: RequestRecord) -> str:
     return f"/ui/requests/{request_id}?trace_id={trace_id}"
 
 
-def _timeline(records: tuple[RequestRecord, ...]) -> Iterator[Bar]:
+def _timeline(records: tuple[RequestRecord, ...], seq: int | None = None) -> Iterator[Bar]:
     begin = min((record.started_at_us for record in records), default=0)
     total = max((record.ended_at_us for record in records), default=1) - begin or 1
     spans = {record.span_id: record for record in records if record.span_id}
-    for record in records:
+    place = next((at for at, record in enumerate(records) if record.seq == seq), 0)
+    first = max(0, min(place - MAX_BARS // 2, len(records) - MAX_BARS))
+    for record in records[first : first + MAX_BARS]:
         first_byte = record.first_byte_at_us or record.ended_at_us
         yield Bar(
             record,
+            record.started_at_us - begin,
             100 * (record.started_at_us - begin) / total,
             100 * (first_byte - record.started_at_us) / total,
             100 * (record.ended_at_us - record.started_at_us) / total,

@@ -8,11 +8,11 @@ from gateway.errors import BadInput
 from gateway.models.filters import NO_FILTER
 from gateway.models.principal import Principal, Role
 from gateway.models.reviews import ReviewState
-from gateway.query.filters import REQUEST_FILTERS
+from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS, requests_with_feedback
 from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.filters import CURSOR, PageQuery, read_place
-from gateway.ui.page import Pages, return_page
+from gateway.ui.page import FORM_TOKEN, Pages, return_page
 from gateway.ui.requests import base_url, request_url
 from gateway.web.endpoint import Endpoint
 
@@ -71,11 +71,12 @@ class ReviewPages:
 
     @Endpoint("POST", "/ui/reviews/next", Role.REVIEW, "Take the next request on a page", failures=(400,))
     async def _take_next(self, request: web.Request, principal: Principal) -> web.Response:
-        """Reserves the newest request that matches the filter of the form and that nobody took."""
+        """Reserves the newest request with feedback that matches the filter of the form and that nobody took."""
         fields = await self._pages.read_form(request, principal)
         back = return_page(fields.pop("return_to", ""))
-        query = PageQuery.of(request.path, REQUEST_FILTERS, fields)
-        taken = await self._queue.reserve_next(query.where(), principal)
+        del fields[FORM_TOKEN]
+        where = PageQuery.of(request.path, FEEDBACK_FILTERS, fields).where()
+        taken = await self._queue.reserve_next(requests_with_feedback(where), principal)
         if taken.record is None:
             raise web.HTTPSeeOther(back + ("&" if "?" in back else "?") + "notice=nothing_to_review")
         raise web.HTTPSeeOther(request_url(taken.record))

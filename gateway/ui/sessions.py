@@ -54,7 +54,7 @@ class SessionPages:
         return await self._pages.render(request, principal, "sessions.html", values)
 
     @Endpoint(
-        "GET", "/ui/sessions/{session:.+}", Role.READ, "The page of a session", failures=(400, 404, 413)
+        "GET", "/ui/sessions/{session:(?s:.+)}", Role.READ, "The page of a session", failures=(400, 404, 413)
     )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         """Its requests as one conversation, without what each of them repeats."""
@@ -109,7 +109,7 @@ class UserPages:
         }
         return await self._pages.render(request, principal, "users.html", values)
 
-    @Endpoint("GET", "/ui/users/{user:.+}", Role.READ, "The page of a user", failures=(404, 503, 504))
+    @Endpoint("GET", "/ui/users/{user:(?s:.+)}", Role.READ, "The page of a user", failures=(404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         name = request.match_info["user"]
         user = await self._users.show(name, principal.tenant, with_latencies=False)
@@ -123,12 +123,15 @@ class UserPages:
         }
         return await self._pages.render(request, principal, "user.html", values)
 
-    @Endpoint("POST", "/ui/users/{user:.+}/erase", Role.ADMIN, "Erase a user on a page", failures=(400, 503))
+    @Endpoint(
+        "POST", "/ui/users/{user:(?s:.+)}/erase", Role.ADMIN, "Erase a user on a page", failures=(400, 503)
+    )
     async def _erase(self, request: web.Request, principal: Principal) -> web.Response:
         """For good, once the name was typed again."""
         fields = await self._pages.read_form(request, principal)
         name = request.match_info["user"]
-        if fields.get("name", "").strip() != name:
+        # Fields of forms are read without spaces around them.
+        if fields.get("name", "").strip() != name.strip():
             raise BadInput("must repeat the user's name.", field="name", hint="Nothing was erased.")
         scope = await self._eraser.find_user_scope(name, principal)
         await self._eraser.erase(scope)

@@ -265,7 +265,7 @@ def test_a_tenant_is_not_shown_the_figures_of_all_tenants(tenants: tuple[Tenant,
     assert "a key without a tenant" in refused.json()["error"]["message"]
 
 
-TAIL = "/ui/requests/tail"
+TAIL = "/ui/tail"
 
 
 def page_paths(about: Tenant, feedback_id: str) -> Iterator[str]:

@@ -84,4 +84,11 @@ function show(request) {
 const events = new EventSource(table.dataset.tail);
 events.addEventListener("request", (event) => show(JSON.parse(event.data)));
 events.addEventListener("reset", () => location.reload());
+// The browser gives up where it is answered by another page, as after the key was revoked.
+events.addEventListener("error", () => {
+  if (events.readyState !== EventSource.CLOSED) return;
+  const ended = element("p", { class: "notice", role: "status" }, "The live list has ended. ");
+  ended.append(link(location.href, "Load the page again"));
+  table.parentElement.before(ended);
+});
 addEventListener("pagehide", () => events.close());
