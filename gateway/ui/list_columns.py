@@ -65,7 +65,7 @@ _KNOWN = {
         Column("span_name", "Span"),
         Column("attempt", "Attempt", is_number=True),
         Column("finish_reason", "Finish reason"),
-        Column("size", "Answer", is_number=True),
+        Column("size", "Answer size", is_number=True),
     )
 }
 _DEFAULT = tuple(_KNOWN)[:10]

@@ -81,7 +81,7 @@ def test_an_unknown_provider_is_refused_with_those_there_are(
     assert upstream.take() == []
 
 
-@pytest.mark.parametrize("path", [b"/nobody/v1/chat", b"/", b"/V1/chat", b"/Up/chat", b"/nobody?a=/up/v1"])
+@pytest.mark.parametrize("path", [b"/nobody/v1/chat", b"/V1/chat", b"/Up/chat", b"/nobody?a=/up/v1"])
 def test_a_path_of_nobody_s_is_404(gateway: RunningGateway, upstream: UpstreamProcess, path: bytes) -> None:
     upstream.take()
     answer = call(gateway.port, request(b"GET", path))
@@ -89,6 +89,14 @@ def test_a_path_of_nobody_s_is_404(gateway: RunningGateway, upstream: UpstreamPr
     error = json.loads(answer.body)["error"]
     assert error["type"] == "not_found_error"
     assert "up" in error["message"]
+    assert upstream.take() == []
+
+
+def test_the_root_is_the_gateway_s_own(gateway: RunningGateway, upstream: UpstreamProcess) -> None:
+    upstream.take()
+    answer = call(gateway.port, request(b"GET", b"/"))
+    assert answer.status == 200
+    assert json.loads(answer.body)["openapi"] == "/openapi.json"
     assert upstream.take() == []
 
 

@@ -122,10 +122,10 @@ def test_users_show_what_the_api_says(admin: httpx.Client, demo_pages: RunningGa
     groups = [row for row in aggregates(demo_pages, group_by="user") if row["group"] is not None][:40]
     assert len(groups) >= MIN_ROWS
     for row in groups:
-        _, requests, errors, tokens, cost, p95, score, entries, _ = page.row(row["group"])
+        _, requests, errors, tokens, cost, duration, score, entries, _ = page.row(row["group"])
         assert (requests, errors) == (formats.count(row["requests"]), formats.count(row["errors"]))
         assert (tokens, cost) == (formats.count(tokens_of(row)), formats.money(row["cost"]["nanousd"]))
-        assert p95 == milliseconds(row["latency_ms"]["p95"])
+        assert duration == milliseconds(row["latency_ms"]["mean"])
         assert (without_sign(score) or "–") == score_of(row)
         assert entries == formats.count(row["feedback"]["count"])
 
