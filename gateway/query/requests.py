@@ -81,6 +81,13 @@ class LoggedRequest:
     reassembled: object | None
     feedback: tuple[Feedback, ...]
 
+    def wire_body(self, side: str) -> bytes:
+        """Return the body of the `request` or `response` as sent. Raises NotFound."""
+        message = self.request if side == "request" else self.response
+        if message is None:
+            raise NotFound("no payload of this request is stored.", field="raw")
+        return message.wire_body
+
     def conversation(self) -> Conversation:
         """Read what both sides say, as far as it was kept; takes long for long bodies."""
         path = self.record.path

@@ -35,7 +35,7 @@ from gateway.ui.filters import (
 from gateway.ui.list_columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, download_response
 from gateway.web.event_stream import last_event_id, send_events
 from gateway.wire.curl import curl_command
 
@@ -159,6 +159,10 @@ class RequestPages:
         logged = await self._readers.requests.show(
             request.match_info["request_id"], principal.tenant, trace_id
         )
+        if (side := request.query.get("raw")) is not None:
+            if side not in ("request", "response"):
+                raise BadInput("must be request or response.", field="raw")
+            return download_response(logged.wire_body(side), f"{side}.bin")
         trace: Trace | None = None
         bars: list[Bar] = []
         if tab == "timeline":

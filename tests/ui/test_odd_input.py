@@ -125,3 +125,15 @@ def test_the_timeline_of_a_long_trace_shows_what_is_around_a_request(
     last = admin.get(f"/ui/requests/{requests[-1]}?tab=timeline").text
     assert 'aria-current="true"' in last
     assert f"/ui/requests/{requests[0]}?" not in last
+
+
+def test_a_body_is_downloaded_as_it_was_sent(gateway: RunningGateway, admin: httpx.Client) -> None:
+    path = f"/ui/requests/{ask(gateway, 'download me')}"
+    assert eventually(lambda: "raw=response" in admin.get(path, params={"tab": "raw"}).text)
+    sent, answered = (admin.get(path, params={"raw": side}) for side in ("request", "response"))
+    assert sent.json()["messages"][0]["content"] == "download me"
+    assert answered.json()["object"] == "chat.completion"
+    assert answered.headers["Content-Disposition"] == 'attachment; filename="response.bin"'
+    refused = admin.get(path, params={"raw": "head"})
+    assert refused.status_code == 400
+    assert "request or response" in refused.text

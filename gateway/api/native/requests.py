@@ -9,12 +9,11 @@ from pydantic import Field
 from gateway.api.native import http_responses as responses
 from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, NumberCursor
 from gateway.api.native.schemas import ListReply, LoggedRequestReply, LoggedRow
-from gateway.errors import NotFound
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.requests import RequestReader
 from gateway.reviews.queue import ReviewQueue
-from gateway.web.endpoint import Endpoint, Example
+from gateway.web.endpoint import Endpoint, Example, download_response
 from gateway.web.query_params import QueryParams
 
 # Ids may contain slashes. One at the very end has to be sent as %2F.
@@ -97,10 +96,4 @@ class RequestEndpoints:
             reviews = await self._reviews.reviews_of([logged.record])
             reply = LoggedRequestReply.of_logged(logged, reviews.get(logged.record.seq))
             return responses.json_response(reply)
-        message = logged.request if params.raw == "request" else logged.response
-        if message is None:
-            raise NotFound("no payload of this request is stored.", field="raw")
-        # The bytes come from strangers, so no browser may render them as what they claim to be.
-        disposition = {"Content-Disposition": f'attachment; filename="{params.raw}.bin"'}
-        headers = {**responses.NO_STORE_HEADERS, **disposition}
-        return web.Response(body=message.wire_body, content_type="application/octet-stream", headers=headers)
+        return download_response(logged.wire_body(params.raw), f"{params.raw}.bin")
