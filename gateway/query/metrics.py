@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from gateway.models.clock import now_us
+from gateway.models.columns import GROUP
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
@@ -20,6 +21,7 @@ from gateway.models.metrics import (
     MetricsQuery,
     UsageSums,
 )
+from gateway.models.request import REQUEST_COLUMNS
 from gateway.periodic import PeriodicTask
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS, find_unknown_keys
 from gateway.query.statistics import mean_score
@@ -230,6 +232,13 @@ def _narrow_to_page(query: MetricsQuery, cells: Sequence[GroupKey]) -> MetricsQu
 
 def _group_values(cells: Sequence[GroupKey]) -> tuple[list[Scalar], list[Scalar]]:
     return [cell.value for cell in cells], [cell.second for cell in cells]
+
+
+# Fields that metrics can be grouped by besides metadata, by the names that callers use.
+GROUP_FIELDS: Mapping[str, str] = {
+    "model": "any_model",
+    **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP},
+}
 
 
 def comparable_field(field: str) -> str:

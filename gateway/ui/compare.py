@@ -11,6 +11,7 @@ from gateway.models.metrics import MetricsQuery, percentile_ms
 from gateway.models.principal import Principal, Role
 from gateway.query.compare import Arm, ComparedArms, CompareReader, arm_value
 from gateway.query.filters import METRICS_FILTERS
+from gateway.query.metrics import GROUP_FIELDS
 from gateway.query.statistics import Estimate
 from gateway.ui.filters import PageQuery
 from gateway.ui.page import Pages
@@ -72,7 +73,7 @@ class ComparePages:
             arms = [arm_value(by, name) for name in names]
         except ValueError as error:
             raise BadInput(str(error), field="arms") from None
-        asked = MetricsQuery(start, end, where, group_by=by, tenant=principal.tenant)
+        asked = MetricsQuery(start, end, where, group_by=GROUP_FIELDS.get(by, by), tenant=principal.tenant)
         return await self._reader.compare(asked, arms, Source.HUMAN)
 
 

@@ -12,7 +12,7 @@ from gateway.models.filters import Page
 from gateway.models.metrics import DAY_US, MetricsQuery, percentile_ms
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import FEEDBACK_FILTERS, METRICS_FILTERS
-from gateway.query.metrics import Bucket, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
+from gateway.query.metrics import GROUP_FIELDS, Bucket, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
 from gateway.query.overview import AttentionItem, Overview, OverviewReader
 from gateway.query.statistics import mean_score
 from gateway.ui import formats
@@ -106,7 +106,8 @@ class OverviewPages:
         by, then = query.params.get("by"), query.params.get("then")
         if by is None:
             return None
-        grouped = replace(asked, group_by=by, then_by=None if then == by else then)
+        first, second = (None if name is None else GROUP_FIELDS.get(name, name) for name in (by, then))
+        grouped = replace(asked, group_by=first, then_by=None if second == first else second)
         return await self._metrics.find(grouped, _MOST_REQUESTS_FIRST, Page(GROUP_ROWS), GROUP_SECONDS)
 
 

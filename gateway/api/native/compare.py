@@ -11,7 +11,6 @@ from pydantic import Field
 
 from gateway.api.native import http_responses as responses
 from gateway.api.native.metrics import (
-    GROUP_FIELDS,
     GROUP_PATTERN,
     CostFigures,
     EstimateShape,
@@ -28,6 +27,7 @@ from gateway.models.filters import Scalar
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
 from gateway.query import compare as query
+from gateway.query.metrics import GROUP_FIELDS
 from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import one_of, parsed_by
 

@@ -17,7 +17,6 @@ from gateway.api.native.filters import DEFAULT_LIMIT, TIME_SCHEMA, FilterParams,
 from gateway.api.native.schemas import Time, format_time
 from gateway.errors import BadInput
 from gateway.models.clock import format_rfc3339, parse_time_us
-from gateway.models.columns import GROUP
 from gateway.models.filters import Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
@@ -31,9 +30,10 @@ from gateway.models.metrics import (
     percentile_ms,
 )
 from gateway.models.principal import Principal, Role
-from gateway.models.request import NANOUSD_PER_USD, REQUEST_COLUMNS
+from gateway.models.request import NANOUSD_PER_USD
 from gateway.query import metrics as query
 from gateway.query.filters import METADATA_PREFIX, METRICS_FILTERS
+from gateway.query.metrics import GROUP_FIELDS
 from gateway.query.statistics import Estimate, mean_score, share_positive
 from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import DIGITS, one_of, parsed_by
@@ -175,12 +175,6 @@ def ratio(part: float, whole: int) -> float | None:
 
 MAX_ROWS = 1_000
 MAX_GROUPS = 2
-
-# Fields that metrics can be grouped by besides metadata, by the names that callers use.
-GROUP_FIELDS: Mapping[str, str] = {
-    "model": "any_model",
-    **{column.name: column.name for column in REQUEST_COLUMNS if column.uses & GROUP},
-}
 
 # Length and offset from the epoch in microseconds. The epoch was a Thursday, and weeks begin on Monday.
 BUCKETS: Mapping[str, tuple[int, int]] = {

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.api.native.metrics import GROUP_FIELDS
 from gateway.models.exchange import Outcome
 from gateway.models.feedback import Target
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.models.request import Cost, Facts, Usage
+from gateway.query.metrics import GROUP_FIELDS
 from gateway.store.base import Store
 from tests.store.random_data import LATER_US, fill, world_of
 

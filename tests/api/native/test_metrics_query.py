@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.native.metrics import BUCKETS, GROUP_FIELDS, AggregateParams, UserListParams
+from gateway.api.native.metrics import BUCKETS, AggregateParams, UserListParams
 from gateway.errors import BadInput
 from gateway.models.filters import AllOf, Comparison, Op, Page
 from gateway.models.metrics import DAY_US, END_OF_TIME_US, HOUR_US, MetricsQuery
-from gateway.query.metrics import ORDER_METRICS, MetricsOrder
+from gateway.query.metrics import GROUP_FIELDS, ORDER_METRICS, MetricsOrder
 from gateway.web.query_params import Parameter
 
 
