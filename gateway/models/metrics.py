@@ -173,6 +173,11 @@ def latency_class_width(class_ms: int) -> int:
     return 1 << max(class_ms.bit_length() - EXACT_LATENCY_MS.bit_length() + 1, 0)
 
 
+def percentile_us(latencies: Latencies, share: float) -> float | None:
+    found = percentile_ms(latencies, share)
+    return None if found is None else found * 1000
+
+
 def percentile_ms(latencies: Latencies, share: float) -> float | None:
     # The middle of the class that holds it.
     total = sum(latencies.values())

@@ -12,6 +12,8 @@ from gateway.models.feedback import Source
 # How long an item stays with a reviewer who does not renew the reservation.
 RESERVATION_US = 600_000_000
 
+MAX_NOTE_CHARS = 4_000
+
 
 class ReviewState(StrEnum):
     """A request without a review is open, as is one whose reservation has expired."""

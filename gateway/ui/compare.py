@@ -7,16 +7,15 @@ from aiohttp import web
 
 from gateway.errors import BadInput
 from gateway.models.feedback import Source
-from gateway.models.metrics import MetricsQuery, percentile_ms
+from gateway.models.metrics import MetricsQuery
 from gateway.models.principal import Principal, Role
-from gateway.query.compare import Arm, ComparedArms, CompareReader, arm_value
+from gateway.query.compare import ComparedArms, CompareReader, arm_value
 from gateway.query.filters import METRICS_FILTERS
 from gateway.query.metrics import GROUP_FIELDS
 from gateway.query.statistics import Estimate
 from gateway.ui.filters import PageQuery
 from gateway.ui.page import Pages
-from gateway.ui.requests import base_url
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, base_url
 
 # What is offered to compare by; any other field or metadata key may be typed.
 DIMENSIONS = ("prompt_version", "prompt", "model", "provider", "user", "environment", "metadata.team")
@@ -56,7 +55,6 @@ class ComparePages:
             "positive_axis": _axis((arm.share_positive for arm in compared.arms), 0.0, 1.0),
             "error_axis": _axis((arm.error_rate for arm in compared.arms), 0.0, None),
             "whisker": _whisker,
-            "percentile_us": _percentile_us,
             "unknown_keys": compared.unknown_keys,
             "base_url": base_url(request),
         }
@@ -99,8 +97,3 @@ def _whisker(estimate: Estimate | None, axis: tuple[float, float]) -> Whisker | 
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
     return Whisker(estimate, place(estimate.value), place(low), place(high))
-
-
-def _percentile_us(arm: Arm, share: float) -> float | None:
-    found = percentile_ms(arm.latencies, share)
-    return None if found is None else found * 1000

@@ -12,8 +12,7 @@ from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.ui import api_reference
 from gateway.ui.api_reference import BASE_URL, Group, Operation
 from gateway.ui.page import PAGE_HEADERS, PLACES, Pages, html_response
-from gateway.ui.requests import base_url
-from gateway.web.endpoint import Api, Endpoint, endpoints_of
+from gateway.web.endpoint import Api, Endpoint, base_url, endpoints_of
 from gateway.web.openapi import OpenApi
 
 _MAX_SEARCH_CHARS = 100

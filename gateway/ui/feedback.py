@@ -23,8 +23,8 @@ from gateway.query.requests import RequestTexts
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.filters import CURSOR, ITEM, LIST_SECONDS, MAX_COUNTED, PageQuery, count_in_time, read_number
 from gateway.ui.page import FORM_TOKEN, MAX_TEXT, Pages, return_page
-from gateway.ui.requests import RequestDetail, base_url, read_detail
-from gateway.web.endpoint import Endpoint
+from gateway.ui.requests import RequestDetail, read_detail
+from gateway.web.endpoint import Endpoint, base_url
 
 # Bodies are read for the questions of so many cards at a time.
 PAGE_CARDS = 25

@@ -14,7 +14,7 @@ from gateway.models.filters import Filter
 from gateway.models.metrics import DAY_US, MetricsQuery
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import METADATA_PREFIX, FilterField, FilterSchema, ValueType
-from gateway.query.metrics import MetricsReader
+from gateway.query.metrics import GROUP_FIELDS, MetricsReader
 from gateway.web.endpoint import Endpoint
 
 # Of every list: where to go on, what is open beside it, and the form that adds a filter.
@@ -42,15 +42,11 @@ LIST_SECONDS = 0.25
 MAX_COUNTED = 10_000
 _COUNT_SECONDS = 0.06
 
-# Fields with few values; the metrics reader knows them under the name of the filter, or under another one.
-_FIELDS = {
-    "model": "any_model",
-    **{
-        name: name
-        for name in ("provider", "prompt", "prompt_version", "environment", "organisation", "key_name")
-    },
-    **{name: name for name in ("endpoint", "finish_reason", "cache_status", "user", "session")},
-}
+# Fields with few values.
+_FIELDS = (
+    *("model", "provider", "prompt", "prompt_version", "environment", "organisation", "key_name"),
+    *("endpoint", "finish_reason", "cache_status", "user", "session"),
+)
 _VALUE_DAYS = 30
 _MOST_VALUES = 50
 # Typing does not wait; a field that takes longer is typed without help.
@@ -320,7 +316,7 @@ class ValuePages:
             return []
         # A whole day, so that the sums that are kept by day answer.
         start = (now_us() // DAY_US - _VALUE_DAYS) * DAY_US
-        query = MetricsQuery(start, now_us(), group_by=_FIELDS.get(name, name), tenant=tenant)
+        query = MetricsQuery(start, now_us(), group_by=GROUP_FIELDS.get(name, name), tenant=tenant)
         seconds = _METADATA_SECONDS if is_metadata else _VALUE_SECONDS
         try:
             found = await asyncio.wait_for(self._metrics.list_values(query, _MOST_VALUES), seconds)

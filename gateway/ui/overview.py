@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from gateway.models.clock import format_rfc3339, to_datetime
 from gateway.models.filters import Page
-from gateway.models.metrics import DAY_US, MetricsQuery, percentile_ms
+from gateway.models.metrics import DAY_US, MetricsQuery, percentile_us
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import FEEDBACK_FILTERS, METRICS_FILTERS
 from gateway.query.metrics import GROUP_FIELDS, Bucket, GroupMetrics, MetricsOrder, MetricsPage, MetricsReader
@@ -19,8 +19,7 @@ from gateway.ui import formats
 from gateway.ui.charts import Chart, Series, draw
 from gateway.ui.filters import PageQuery
 from gateway.ui.page import Pages
-from gateway.ui.requests import base_url
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, base_url
 
 GROUP_ROWS = 50
 # A field that nobody asked for yet is counted as far as this time goes.
@@ -96,7 +95,6 @@ class OverviewPages:
             "attention": [(item, _attention_url(item)) for item in found.attention if item.is_urgent],
             "unknown_keys": found.unknown_keys,
             "mean_score": mean_score,
-            "percentile_us": percentile_us,
             "base_url": base_url(request),
         }
         return await self._pages.render(request, principal, "overview.html", values)
@@ -109,12 +107,6 @@ class OverviewPages:
         first, second = (None if name is None else GROUP_FIELDS.get(name, name) for name in (by, then))
         grouped = replace(asked, group_by=first, then_by=None if second == first else second)
         return await self._metrics.find(grouped, _MOST_REQUESTS_FIRST, Page(GROUP_ROWS), GROUP_SECONDS)
-
-
-def percentile_us(metrics: GroupMetrics, share: float) -> float | None:
-    """Return a percentile of the durations in microseconds."""
-    found = percentile_ms(metrics.latencies, share)
-    return None if found is None else found * 1000
 
 
 def _tiles(found: Overview, query: PageQuery) -> Iterator[Tile]:
@@ -153,7 +145,7 @@ def _tiles(found: Overview, query: PageQuery) -> Iterator[Tile]:
         "p95 duration",
         now,
         before,
-        lambda each: percentile_us(each, 0.95),
+        lambda each: percentile_us(each.latencies, 0.95),
         formats.duration,
         "95 % of requests ended within this time",
         rows,
@@ -234,8 +226,8 @@ def _draw_charts(found: Overview, query: PageQuery) -> Iterator[DrawnChart]:
     yield chart(
         "Duration",
         formats.duration,
-        Series("p95", [percentile_us(point.figures, 0.95) for point in found.points], 1),
-        Series("p50", [percentile_us(point.figures, 0.5) for point in found.points], 0),
+        Series("p95", [percentile_us(point.figures.latencies, 0.95) for point in found.points], 1),
+        Series("p50", [percentile_us(point.figures.latencies, 0.5) for point in found.points], 0),
         Series("mean to first byte", [_first_byte_us(point) for point in found.points], 2),
     )
     yield chart("Cost", formats.money, Series("cost", [each.cost_nanousd for each in usage], 0))

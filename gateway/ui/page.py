@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
 from gateway.errors import Ambiguous, BadInput, GatewayError, Unauthorized
+from gateway.models.metrics import percentile_us
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import METADATA_KEYS
 from gateway.query.requests import RequestReader
@@ -167,6 +168,7 @@ class Pages:
             "static_url": static_url,
             "pair": formats.pair,
             "interval": formats.interval,
+            "percentile_us": percentile_us,
             "word_changes": formats.word_changes,
             "version": __version__,
             "max_text": MAX_TEXT,

@@ -35,7 +35,7 @@ from gateway.ui.filters import (
 from gateway.ui.list_columns import ADDED_COLUMN, COLUMNS, column_choices, read_columns, with_column
 from gateway.ui.markdown import highlight_json
 from gateway.ui.page import Pages
-from gateway.web.endpoint import Endpoint, download_response
+from gateway.web.endpoint import Endpoint, base_url, download_response
 from gateway.web.event_stream import last_event_id, send_events
 from gateway.wire.curl import curl_command
 
@@ -213,11 +213,6 @@ def _curl(request: web.Request, logged: LoggedRequest) -> str | None:
         return None
     url = base_url(request) + logged.record.path
     return curl_command(logged.record.method, url, asked.headers, asked.body)
-
-
-def base_url(request: web.Request) -> str:
-    """Return the URL of the gateway as the reader's browser reaches it."""
-    return f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
 
 
 def _conversation(logged: LoggedRequest) -> Conversation | None:

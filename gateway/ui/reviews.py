@@ -7,14 +7,14 @@ from aiohttp import web
 from gateway.errors import BadInput
 from gateway.models.filters import NO_FILTER
 from gateway.models.principal import Principal, Role
-from gateway.models.reviews import ReviewState
+from gateway.models.reviews import MAX_NOTE_CHARS, ReviewState
 from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS, requests_with_feedback
 from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.filters import CURSOR, PageQuery, read_place
 from gateway.ui.page import FORM_TOKEN, Pages, return_page
-from gateway.ui.requests import base_url, request_url
-from gateway.web.endpoint import Endpoint
+from gateway.ui.requests import request_url
+from gateway.web.endpoint import Endpoint, base_url
 
 PAGE_ROWS = 50
 # Newest scores whose agreement is shown at once; the API reads more.
@@ -25,7 +25,6 @@ _STATES: Mapping[str, ReviewState | None] = {
     "reviewed": ReviewState.REVIEWED,
     "open": None,
 }
-_MAX_NOTE = 4000
 
 
 class ReviewPages:
@@ -58,8 +57,8 @@ class ReviewPages:
         if state not in _STATES:
             raise BadInput(f"must be one of {', '.join(_STATES)}.", field="state")
         note = fields.get("note", "").strip()
-        if len(note) > _MAX_NOTE:
-            raise BadInput(f"may have {_MAX_NOTE:,} characters; got {len(note):,}.", field="note")
+        if len(note) > MAX_NOTE_CHARS:
+            raise BadInput(f"may have {MAX_NOTE_CHARS:,} characters; got {len(note):,}.", field="note")
         await self._queue.change(
             fields.get("request_id", ""),
             _STATES[state],

@@ -18,8 +18,7 @@ from gateway.query.statistics import mean_score
 from gateway.query.users import UserReader
 from gateway.ui.filters import CURSOR, PageQuery, read_number, read_place
 from gateway.ui.page import Pages
-from gateway.ui.requests import base_url
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, base_url
 
 PAGE_ROWS = 50
 # Requests of a session whose bodies are read for one page.

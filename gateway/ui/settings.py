@@ -12,13 +12,12 @@ from gateway.auth.quotas import Quotas
 from gateway.errors import BadInput, Forbidden
 from gateway.models.clock import now_us
 from gateway.models.filters import Page
-from gateway.models.metrics import DAY_US, MetricsQuery, percentile_ms
+from gateway.models.metrics import DAY_US, MetricsQuery
 from gateway.models.principal import Principal, Role
 from gateway.models.quota import QuotaStatus
 from gateway.query.metrics import GroupMetrics, MetricsOrder, MetricsReader
 from gateway.ui.page import Pages
-from gateway.ui.requests import base_url
-from gateway.web.endpoint import Endpoint
+from gateway.web.endpoint import Endpoint, base_url
 
 _MOST_USED_FIRST = MetricsOrder("requests")
 _MAX_ROWS = 500
@@ -137,7 +136,6 @@ class SettingsPages:
             "by_provider": by_provider,
             "new_key": new_key,
             "base_url": base_url(request),
-            "percentile_ms": percentile_ms,
             "days": _TRAFFIC_DAYS,
             "is_admin": principal.has_role(Role.ADMIN),
             "sees_all": principal.tenant is None,

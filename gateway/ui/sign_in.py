@@ -6,7 +6,7 @@ from gateway.auth.sign_ins import COOKIE, DOCS_COOKIE, SIGN_IN_SECONDS, refuse_f
 from gateway.errors import Forbidden, NotFound, Unauthorized
 from gateway.models.principal import OPEN_ACCESS, Principal
 from gateway.ui.page import START_PAGE, Pages, html_response, return_page, static_response
-from gateway.web.endpoint import ANY_ROLE, Endpoint
+from gateway.web.endpoint import ANY_ROLE, Endpoint, base_url
 
 _COOKIES = ((COOKIE, "/ui"), (DOCS_COOKIE, "/docs"))
 
@@ -69,7 +69,7 @@ class SignInPages:
                 sign_in.token,
                 max_age=SIGN_IN_SECONDS,
                 path=path,
-                secure=_is_https(request),
+                secure=base_url(request).startswith("https:"),
                 httponly=True,
                 samesite="Strict",
             )
@@ -89,7 +89,3 @@ class SignInPages:
         form_token = await self._pages.sign_ins.form_token(None)
         page = self._pages.templates.get_template("sign_in.html")
         return html_response(page.render(next=target, problem=problem, form_token=form_token), status)
-
-
-def _is_https(request: web.Request) -> bool:
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"

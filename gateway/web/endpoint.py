@@ -172,6 +172,12 @@ def json_response(
     return web.Response(status=status, body=content, content_type="application/json", headers=headers)
 
 
+def base_url(request: web.Request) -> str:
+    """Return the URL of the gateway as a caller reaches it; a proxy in front may speak TLS for it."""
+    is_behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    return f"{'https' if is_behind_tls else request.scheme}://{request.host}"
+
+
 def download_response(body: bytes, file_name: str) -> web.Response:
     """Return bytes of strangers as a file, which no browser renders as what they claim to be."""
     headers = {

@@ -13,7 +13,7 @@ from gateway.api.native.metrics import EstimateShape
 from gateway.api.native.schemas import CurrentReview, LoggedRow, ReviewShape, Time, format_time, logged_rows
 from gateway.errors import BadInput
 from gateway.models.principal import Principal, Role
-from gateway.models.reviews import ReviewState
+from gateway.models.reviews import MAX_NOTE_CHARS, ReviewState
 from gateway.query.filters import REQUEST_FILTERS, REVIEW_FILTERS
 from gateway.query.requests import RequestReader
 from gateway.reviews.agreement import (
@@ -28,8 +28,6 @@ from gateway.web import feedback as fields
 from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint, Example, Schema
 from gateway.web.query_params import QueryParams
-
-MAX_NOTE_CHARS = 4_000
 
 Note = Annotated[
     fields.Text, Field(None, max_length=MAX_NOTE_CHARS, description="For the others; needs `reviewed`.")

@@ -21,7 +21,7 @@ from gateway.models.export import Export, ExportStatus
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
-from gateway.web.endpoint import Endpoint, Example, Schema, json_response
+from gateway.web.endpoint import Endpoint, Example, Schema, base_url, json_response
 from gateway.web.feedback import has_nul, optional_field
 from gateway.web.query_params import QueryParams
 
@@ -321,7 +321,7 @@ class ExportEndpoints:
         await self._jobs.file(export_id, principal.tenant)
         expires_at, signature = await self._links.sign(export_id)
         path = f"{EXPORTS}/{export_id}/file?expires={expires_at}&signature={signature}"
-        response = json_response(ExportDownload(signed_url=f"{_origin(request)}{path}"))
+        response = json_response(ExportDownload(signed_url=f"{base_url(request)}{path}"))
         response.headers["Cache-Control"] = "no-store"
         return response
 
@@ -343,9 +343,3 @@ class ExportEndpoints:
 
 def _export_id(request: web.Request) -> str:
     return request.match_info["export_id"]
-
-
-def _origin(request: web.Request) -> str:
-    # A proxy in front may speak TLS for the gateway.
-    is_behind_tls = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-    return f"{'https' if is_behind_tls else request.scheme}://{request.host}"
