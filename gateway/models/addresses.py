@@ -11,6 +11,7 @@ POSTGRES_PREFIXES = ("postgresql://", "postgres://")
 # Path prefixes that are never forwarded, whether or not an API serves them.
 OWN_PREFIXES = (
     "/v1/feedback", "/v1/request", "/v1/logs", "/v1/analytics",
+    "/langfuse", "/langsmith", "/mlflow", "/tensorzero",
     "/api", "/feedback", "/ui", "/f", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/widget.js",
 )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,7 +24,22 @@ def to_datetime(time_us: int) -> datetime:
 
 def format_rfc3339(time_us: int, timespec: str = "microseconds") -> str:
     """Return UTC as `2026-01-31T09:30:00.000000Z`."""
+    if timespec == "microseconds":
+        # Lists and exports have several times in each row, most of them of a few days.
+        seconds, us = divmod(time_us, 1_000_000)
+        days, seconds = divmod(seconds, 86_400)
+        return f"{_format_day(days)}T{_CLOCK[seconds // 60]}:{_SIXTIETHS[seconds % 60]}.{us:06}Z"
     return to_datetime(time_us).replace(tzinfo=None).isoformat(timespec=timespec) + "Z"
+
+
+_SIXTIETHS = tuple(f"{number:02}" for number in range(60))
+# Hour and minute of each minute of a day.
+_CLOCK = tuple(f"{minute // 60:02}:{minute % 60:02}" for minute in range(24 * 60))
+
+
+@lru_cache(1024)
+def _format_day(days: int) -> str:
+    return to_datetime(days * 86_400_000_000).date().isoformat()
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -68,6 +84,20 @@ def parse_time_us(text: str, *, is_end: bool = False, is_iso: bool = False) -> i
         if at_us is not None:
             return at_us
     raise ValueError(f"must be a time: {TIME_FORMS}.")
+
+
+def parse_duration_us(text: str) -> int:
+    """Return the microseconds of `30s`, `15m`, `24h`, `7d` or `2w`. Raises ValueError."""
+    if (found := _AGE.fullmatch(text)) is None:
+        raise ValueError("must be a duration such as 30s, 15m, 24h, 7d or 2w")
+    return int(found[1]) * _UNITS_US[found[2]]
+
+
+def format_duration(duration_us: int) -> str:
+    """Return the shortest such text, such as `90m` or `7d`; parts of a second are left out."""
+    seconds = duration_us // _UNITS_US["s"]
+    fitting = [unit for unit in "dhm" if seconds and not duration_us % _UNITS_US[unit]]
+    return f"{duration_us // _UNITS_US[fitting[0]]}{fitting[0]}" if fitting else f"{seconds}s"
 
 
 def is_whole_day(text: str) -> bool:

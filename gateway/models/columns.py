@@ -36,7 +36,7 @@ class Column:
     """One field of a record, given as `Annotated[type, Column(...)]`."""
 
     origin: Origin
-    # Of the field in OpenAPI, of its filter, and of its column in `docs/storage.md`.
+    # Of the field in OpenAPI, of its filter, and of its column in `docs/reference/columns.md`.
     description: str
     uses: Use = Use.NONE
     # OpenTelemetry attributes of a request's span that have the value.

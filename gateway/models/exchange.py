@@ -115,13 +115,11 @@ def lowercase_ascii(name: str) -> str:
     return name.translate(_LOWERCASE)
 
 
-@value_class(kw_only=True)
+@value_class()
 class Exchange:
     """A finished proxied request. Bodies may be cut; sizes are those on the wire."""
 
     identity: Identity
-    tenant: str | None = None
-    key_name: str | None = None
     provider: str
     # Kind of call by its path: `chat.completions`, `messages`, …, or `other`.
     endpoint: str
@@ -129,16 +127,20 @@ class Exchange:
     # As the caller sent it; a whole URL where the request was not proxied.
     path: str
     started_at_us: int
-    first_byte_at_us: int | None = None
     ended_at_us: int
+    outcome: Outcome
+    tenant: str | None = None
+    key_name: str | None = None
+    first_byte_at_us: int | None = None
     # None if the caller left before any was sent.
     status: int | None = None
-    outcome: Outcome
     error: str | None = None
     attempt: int = 0
     # As the client says, from 0; 0 too where it says nothing.
     client_retry: int = 0
     cache_status: str | None = None
+    # Whose answer was given again.
+    cache_source_request_id: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     opt_out: LoggingOptOut = NO_OPT_OUT
     request_headers: RawHeaders = ()
@@ -147,6 +149,10 @@ class Exchange:
     response_headers: RawHeaders = ()
     response_body: bytes = b""
     response_size: int = 0
+
+    @property
+    def is_from_cache(self) -> bool:
+        return self.cache_source_request_id is not None
 
     @property
     def is_stream(self) -> bool:
@@ -172,8 +178,9 @@ NO_MODEL_CALLS = frozenset(
     }
 )
 
-# Endpoints that describe models or the service to a GET; below some such paths models answer a POST.
-NO_MODEL_READS = frozenset({"models", "service"})
+# Endpoints that describe models or the service to a GET, or carry calls with rows of their own; below some such
+# paths models answer a POST.
+NO_MODEL_READS = frozenset({"models", "service", "websocket"})
 
 PROBE_METHODS = frozenset({"HEAD", "OPTIONS"})
 

@@ -1,7 +1,7 @@
 """Export jobs, which write logged requests to a file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -40,3 +40,5 @@ class Export:
     lease_until_us: int | None = None
     created_at_us: int
     updated_at_us: int
+    # Where a killed job goes on, if its format allows; empty before anything was written.
+    checkpoint: Mapping[str, object] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from gateway.errors import Ambiguous
 from gateway.models.columns import FILTER, HIDDEN, Column, Origin, columns_of
+from gateway.models.exchange import value_class
 
 
 class Kind(StrEnum):
@@ -43,7 +44,7 @@ _column = partial(Column, Origin.GATEWAY)
 _filter = partial(Column, Origin.GATEWAY, uses=FILTER)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class Feedback:
     """One version of an entry. Times are microseconds since the epoch."""
 
@@ -236,10 +237,11 @@ def _describe_owner(subject: Subject) -> str:
     return "no tenant" if subject.tenant is None else f"tenant {subject.tenant!r}"
 
 
-def _candidate_ids(subject: Subject) -> dict[str, str | None]:
+def _candidate_ids(subject: Subject) -> dict[str, str | int | None]:
     return {
         "trace_id": subject.trace_id,
         "request_id": subject.request_id,
         "response_id": subject.response_id,
         "tenant": subject.tenant,
+        "row": subject.seq,
     }

@@ -1,44 +1,56 @@
-"""Ids made by the gateway, and checks of callers' ids."""
+"""Ids made by the gateway, checks of callers' ids, and ids in paths of URLs."""
 
 import hashlib
 import os
 import re
 import time
 from collections import deque
+from functools import lru_cache
+from urllib.parse import quote
 from uuid import UUID
 
 # Longest trace, request or span id taken from a caller, in UTF-8 bytes.
 MAX_ID_BYTES = 512
 
 _VERSION_MASK = ~(0xF << 76 | 0x3 << 62)
-_VERSION_7 = 0x7 << 76 | 0x2 << 62
 _RANDOM_BYTES = 10
 # Random bytes are read for so many ids at a time: each time costs a call into the kernel.
 _POOL_IDS = 64
 
-_random_pool: deque[bytes] = deque()
-os.register_at_fork(after_in_child=_random_pool.clear)
+# What follows the time in an id.
+_random_ends: deque[str] = deque()
+os.register_at_fork(after_in_child=_random_ends.clear)
+
+# Browsers and HTTP clients take these names out of a path, however they are written.
+_DOTS = re.compile(r"~*\.{1,2}")
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
 
 def new_id() -> str:
     """Return a UUIDv7, which sorts by time (RFC 9562, section 5.7)."""
-    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(_random_bytes(), "big")
-    value = value & _VERSION_MASK | _VERSION_7
-    text = value.to_bytes(16, "big").hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _random_bytes() -> bytes:
     # Taking one from a deque is atomic, so no two threads get the same.
     try:
-        return _random_pool.pop()
+        end = _random_ends.pop()
     except IndexError:
         random = os.urandom(_POOL_IDS * _RANDOM_BYTES)
         starts = range(_RANDOM_BYTES, len(random), _RANDOM_BYTES)
-        _random_pool.extend(random[start : start + _RANDOM_BYTES] for start in starts)
-        return random[:_RANDOM_BYTES]
+        _random_ends.extend(_random_end(random[start : start + _RANDOM_BYTES]) for start in starts)
+        end = _random_end(random[:_RANDOM_BYTES])
+    return _time_digits(time.time_ns() // 1_000_000) + end
+
+
+# A busy gateway makes several ids in a millisecond.
+@lru_cache(maxsize=1)
+def _time_digits(at_ms: int) -> str:
+    digits = f"{at_ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def _random_end(random: bytes) -> str:
+    # With the version's digit, and the variant's two bits at the head of the next group.
+    digits = random.hex()
+    return f"-7{digits[1:4]}-{'89ab'[random[2] >> 6]}{digits[5:8]}-{digits[8:]}"
 
 
 def content_id(content: bytes) -> str:
@@ -48,7 +60,19 @@ def content_id(content: bytes) -> str:
 
 
 def is_valid_id(text: str) -> bool:
-    return 0 < len(text) <= MAX_ID_BYTES and text.isprintable() and len(text.encode()) <= MAX_ID_BYTES
+    if not (0 < len(text) <= MAX_ID_BYTES and text.isprintable()):
+        return False
+    return text.isascii() or len(text.encode()) <= MAX_ID_BYTES
+
+
+def path_segment(name: str) -> str:
+    """Write an id or a name as a segment of a path: `..` as `~..`, and a name written so as `~~..`."""
+    return quote(f"~{name}" if _DOTS.fullmatch(name) else name, safe="")
+
+
+def name_in_path(segment: str) -> str:
+    """Undo `path_segment` for a decoded segment."""
+    return segment[1:] if segment.startswith("~") and _DOTS.fullmatch(segment) else segment
 
 
 def is_unfilled_template(text: str) -> bool:

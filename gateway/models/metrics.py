@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from enum import StrEnum
+from typing import NamedTuple, TypeVar
 
 from gateway.models.filters import NO_FILTER, Filter, Scalar
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
+WEEK_US = 7 * DAY_US
+QUARTER_DAY_US = DAY_US // 4
 
 # After every request.
 END_OF_TIME_US = 2**63 - 1
@@ -128,8 +131,7 @@ class FeedbackSums:
         return _add_sums(self, other)
 
 
-@dataclass(frozen=True, slots=True)
-class PersonSums:
+class PersonSums(NamedTuple):
     """Sums over what one person says, of which the latest on each request counts."""
 
     # With a score, and of them those above 0; `unsigned`: those that name no author.
@@ -139,6 +141,33 @@ class PersonSums:
     # Σ w; `weighted_score`: Σ w·s.
     weight: float = 0.0
     weighted_score: float = 0.0
+
+
+class People(Mapping[str, PersonSums]):
+    """Sums of each person, a column of all for each kind of sum: made one by one, very many would take long."""
+
+    def __init__(self, places: Mapping[str, int], columns: Sequence[Sequence[float]]) -> None:
+        self._places = places
+        self.entries, self.positive, self.unsigned, self.weights, self.weighted_scores = columns
+
+    @classmethod
+    def of(cls, people: Mapping[str, PersonSums]) -> People:
+        if isinstance(people, People):
+            return people
+        columns = list(zip(*people.values(), strict=True)) or [()] * len(PersonSums._fields)
+        return cls({person: place for place, person in enumerate(people)}, columns)
+
+    def __getitem__(self, person: str) -> PersonSums:
+        place = self._places[person]
+        entries, positive, unsigned = self.entries[place], self.positive[place], self.unsigned[place]
+        weight, weighted_score = self.weights[place], self.weighted_scores[place]
+        return PersonSums(int(entries), int(positive), int(unsigned), weight, weighted_score)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 Sums = TypeVar("Sums", UsageSums, FeedbackSums)
@@ -153,6 +182,14 @@ _FIELD_VALUES = {
 def _add_sums(one: Sums, other: Sums) -> Sums:
     values_of = _FIELD_VALUES[type(one)]
     return type(one)(*map(operator.add, values_of(one), values_of(other)))
+
+
+class Measure(StrEnum):
+    """A time that requests are counted by, from their arrival on."""
+
+    # To the end of the answer; `FIRST_BYTE`: of requests that got a head.
+    DURATION = "duration"
+    FIRST_BYTE = "first_byte"
 
 
 # Numbers of requests by the least milliseconds in their class of durations, as `latency_class` returns it.

@@ -21,6 +21,10 @@ CREDENTIAL_HEADERS = ("x-portkey-api-key", "Helicone-Auth", *PROVIDER_HEADERS)
 # The same as query parameters, read after all headers.
 CREDENTIAL_PARAMETERS = ("key", "api_key")
 
+# Browsers can send no header with a WebSocket, so OpenAI's clients there offer the key as a subprotocol.
+PROTOCOL_HEADER = "Sec-WebSocket-Protocol"
+KEY_PROTOCOL = "openai-insecure-api-key."
+
 # portkey-ai (Python) sends this for no key.
 PLACEHOLDER_KEY = "OPENAI_API_KEY"
 
@@ -35,7 +39,9 @@ _SECRET_NAME = re.compile(
     r"(?:auth|[a-z]*oauth2?|xauth|pwd|jwt|dpop|csrf|xsrf|sig|signature|(?:api|app|auth|access|account|private)?keys?)"
     r"(?:$|[-_.])"
 )
-_KNOWN_NAMES = frozenset(name.lower() for name in (*CREDENTIAL_HEADERS, *CREDENTIAL_PARAMETERS))
+_KNOWN_NAMES = frozenset(
+    name.lower() for name in (*CREDENTIAL_HEADERS, *CREDENTIAL_PARAMETERS, PROTOCOL_HEADER)
+)
 _COUNTS = re.compile(r"(?:limit|remaining|reset|usage|used|count|max|input|output|prompt|completion|total)")
 _NOT_SECRET = frozenset(
     {"idempotency-key", "cache-key", "prompt-cache-key", "surrogate-key", "sec-websocket-key"}
@@ -55,6 +61,14 @@ def strip_scheme(value: str) -> str:
     # Bearer, Token or Key.
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() in _AUTH_SCHEMES else value
+
+
+def key_in_protocols(offered: str) -> str | None:
+    """Return the key among the subprotocols that a WebSocket client offers."""
+    protocols = (protocol.strip() for protocol in offered.split(","))
+    return next(
+        (each.removeprefix(KEY_PROTOCOL) for each in protocols if each.startswith(KEY_PROTOCOL)), None
+    )
 
 
 def is_secret_header(name: bytes) -> bool:
@@ -96,6 +110,12 @@ class Role(StrEnum):
 _IMPLIED_ROLES = {Role.REVIEW: {Role.FEEDBACK, Role.READ}, Role.ADMIN: set(Role)}
 
 
+# Asked for with each request, and there are few sets of roles.
+@lru_cache(maxsize=256)
+def _with_implied(roles: frozenset[Role]) -> frozenset[Role]:
+    return roles.union(*(_IMPLIED_ROLES.get(own, ()) for own in roles))
+
+
 @dataclass(frozen=True, slots=True)
 class FeedbackScope:
     """The request that a feedback token is for."""
@@ -118,7 +138,7 @@ class Principal:
     limits: tuple[Quota, ...] = ()
 
     def has_role(self, role: Role) -> bool:
-        return any(own is role or role in _IMPLIED_ROLES.get(own, ()) for own in self.roles)
+        return role in _with_implied(self.roles)
 
     def can_see(self, tenant: str | None) -> bool:
         return self.tenant is None or self.tenant == tenant

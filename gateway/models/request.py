@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated
 
@@ -32,6 +32,17 @@ class Usage:
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def without(self, parts: Sequence[Usage]) -> Usage:
+        """Return this usage less parts of it."""
+        counts = {
+            field.name: None
+            if count is None
+            else count - sum(getattr(part, field.name) or 0 for part in parts)
+            for field in fields(self)
+            for count in [getattr(self, field.name)]
+        }
+        return Usage(**counts)
 
 
 @value_class()
@@ -123,7 +134,7 @@ _own = _declare(Origin.GATEWAY)
 _tokens = _declare(Origin.FACT, "usage")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value_class(kw_only=True)
 class RequestRecord:
     """One row of the log. Times are microseconds since the epoch, sizes bytes."""
 
@@ -177,7 +188,16 @@ class RequestRecord:
             uses=FILTER | GROUP,
         ),
     ]
-    cache_status: Annotated[str | None, _seen("`hit` of answers from a cache.", uses=FILTER | GROUP)]
+    cache_status: Annotated[
+        str | None,
+        _seen(
+            "`hit` of answers from a cache; `miss` and `refresh` of those that one might keep.",
+            uses=FILTER | GROUP,
+        ),
+    ]
+    cache_source_request_id: Annotated[
+        str | None, _seen("Request whose answer was given again from the cache.", uses=PERSONAL)
+    ]
     user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
     organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
     prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]
@@ -252,7 +272,7 @@ DEMO_METADATA_KEY = "demo"
 DEMO_REQUEST_ID = "demo-data"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class()
 class Payload:
     """Heads and bodies of a logged request; empty after an opt-out."""
 

@@ -30,6 +30,11 @@ async def dial(origin: Origin, deadlines: Deadlines, make_protocol: Callable[[],
     try:
         async with asyncio.timeout_at(deadlines.connect_at) as timeout:
             addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            if (allows := origin.allows) is not None:
+                # What is connected to below are these addresses, whatever the name resolves to by then.
+                addresses = [each for each in addresses if allows(origin.host, str(each[4][0]))]
+                if not addresses:
+                    raise ExchangeFailed(f"{origin.host} has no address that may be called.", "connect")
             # Not left to the loop, as uvloop tries the addresses one by one.
             sock = await aiohappyeyeballs.start_connection(
                 addresses, happy_eyeballs_delay=HEAD_START_SECONDS, loop=loop
@@ -77,13 +82,16 @@ class Pool:
     async def acquire(self, deadlines: Deadlines) -> Connection:
         """Return a connection for one exchange. Raises ExchangeFailed or ExchangeTimedOut."""
         # It comes back by itself: see `release` and `on_closed`.
-        # The one used last goes first, so that those not needed expire.
-        if self._idle:
-            return self._idle.pop()
+        if (idle := self.take_idle()) is not None:
+            return idle
         if self._slots_taken < self._origin.max_connections:
             self._slots_taken += 1
             return await self._open(deadlines)
         return await self._wait(deadlines) or await self._open(deadlines)
+
+    def take_idle(self) -> Connection | None:
+        # The one used last goes first, so that those not needed expire.
+        return self._idle.pop() if self._idle else None
 
     def stats(self) -> PoolStats:
         return PoolStats(len(self._connections), len(self._idle), len(self._waiters))
@@ -185,22 +193,25 @@ class Upstream:
     def __init__(self) -> None:
         self._pools: dict[Origin, Pool] = {}
         self._is_closed = False
+        self._now: Callable[[], float] | None = None
 
     async def send(self, request: OutgoingRequest, origin: Origin, timeouts: Timeouts) -> UpstreamResponse:
         """Send a request and return the response as soon as its final head is there.
 
         Raises BadInput for its head, ExchangeFailed, ExchangeTimedOut, and what its body's iterator raises.
         """
-        loop = asyncio.get_running_loop()
+        # Asked for once: before Python 3.12 each time costs a call into the kernel.
+        now = self._now = self._now or asyncio.get_running_loop().time
         head = encode_head(request)
-        deadlines = Deadlines.from_now(loop.time(), timeouts)
+        deadlines = Deadlines.from_now(now(), timeouts)
         while True:
-            connection = await self._pool(origin).acquire(deadlines)
+            pool = self._pool(origin)
+            connection = pool.take_idle() or await pool.acquire(deadlines)
             try:
                 return await connection.exchange(request, head, deadlines)
             except errors.StaleConnection:
                 # A kept connection that had died; it raises this only if the body can be sent again.
-                deadlines = deadlines.from_retry(loop.time())
+                deadlines = deadlines.from_retry(now())
 
     def stats(self) -> PoolStats:
         counts = (pool.stats() for pool in self._pools.values())

@@ -18,6 +18,13 @@ class ConnectionOwner(Protocol):
     def on_closed(self, connection: Connection) -> None: ...
 
 
+def _join(pieces: list[bytes]) -> bytes:
+    # The list stays the parser's.
+    joined = b"".join(pieces)
+    pieces.clear()
+    return joined
+
+
 class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 over one socket, one exchange at a time."""
 
@@ -27,6 +34,8 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
     _sender: RequestSender
     _deadlines: Deadlines
+    _idle_seconds: float
+    _total_at: float
 
     def __init__(self, origin: Origin, owner: ConnectionOwner) -> None:
         self.is_open = False
@@ -36,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._peer = errors.peer_name(origin)
         self._owner = owner
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time
         self._alarm = Alarm(self._loop, self._on_alarm)
         self._parser = ResponseParser()
         self._is_used = False
@@ -53,6 +63,7 @@ class Connection(asyncio.Protocol):
         answer: asyncio.Future[UpstreamResponse] = self._loop.create_future()
         self._answer = answer
         self._deadlines = deadlines
+        self._idle_seconds, self._total_at = deadlines.timeouts.idle, deadlines.total_at
         self._sender.send(request, head)
         try:
             return await answer
@@ -92,34 +103,34 @@ class Connection(asyncio.Protocol):
             self._abort()
             return
         malformed: MalformedResponse | None = None
+        parser = self._parser
         try:
-            self._parser.feed(data)
+            parser.feed(data)
         except MalformedResponse as error:
             malformed = error
-        self._deliver()
-        if self._parser.is_complete:
+        response, body = self._response, parser.body
+        if response is None and parser.head is not None:
+            response = self._respond(parser.head)
+        if body and response is not None:
+            piece = body.pop() if len(body) == 1 else _join(body)
+            # As `_set_deadline` does it: each event of a stream would pay for the calls.
+            due, alarm = self._now() + self._idle_seconds, self._alarm
+            if due < self._total_at and due >= alarm.timer_at:
+                alarm.due = due
+            else:
+                self._set_deadline("body", self._idle_seconds)
+            if response.add(piece) and not self._is_paused and not parser.is_complete:
+                self._is_paused = True
+                self._transport.pause_reading()
+        if parser.is_complete:
             self._complete()
         elif malformed is not None:
             self._fail(self._malformed_error(malformed))
 
-    def _deliver(self) -> None:
-        parser, response = self._parser, self._response
-        if response is None:
-            if parser.head is None:
-                return
-            response = self._respond(parser.head)
-        elif not parser.body:
-            return
-        self._set_deadline("body", self._deadlines.timeouts.idle)
-        if parser.body:
-            response.add(parser.body)
-            parser.body = []
-            if response.is_full and not self._is_paused and not parser.is_complete:
-                self._is_paused = True
-                self._transport.pause_reading()
-
     def _respond(self, head: ResponseHead) -> UpstreamResponse:
         response = self._response = UpstreamResponse(head, self)
+        if not self._parser.is_complete:
+            self._set_deadline("body", self._idle_seconds)
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(response)
         if head.status >= 400:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from math import inf
+from operator import itemgetter
 from typing import NamedTuple
 
 from gateway.errors import BadInput
@@ -22,6 +24,17 @@ class Origin:
     tls: ssl.SSLContext | None = None
     max_connections: int = 1000
     keepalive_seconds: float = 30.0
+    # Tells of the host and one of its addresses whether it may be connected to; None: to all.
+    allows: Callable[[str, str], bool] | None = None
+    # Once for all requests that look for their pool.
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        fields = (self.host, self.port, self.tls, self.max_connections, self.keepalive_seconds, self.allows)
+        object.__setattr__(self, "_hash", hash(fields))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +60,23 @@ class OutgoingRequest:
     body: bytes | AsyncIterator[bytes]
 
 
+_CONTROLS = frozenset(b"\r\n\0")
+_NAME = itemgetter(0)
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def encode_head(request: OutgoingRequest) -> bytes:
     """Return request line and header fields (RFC 9112, sections 3 and 5). Raises BadInput."""
-    method, target = _encode(request.method, "method"), _encode(request.target, "target")
+    # Those with a query may hold a key, which no cache should.
+    encode_line = _encode_line.__wrapped__ if "?" in request.target else _encode_line
+    line = encode_line(request.method, request.target)
     fields = request.headers
-    lines = [b"%b %b HTTP/1.1" % (method, target)]
-    lines += [name + b": " + value for name, value in fields]
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
+    head = b"\r\n".join([line, *map(b": ".join, fields), b"\r\n"])
     # One line break too many, or a space in the target, would let one part of the head pass for another.
     line_ends = len(fields) + 2
     if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends or b"\0" in head:
-        field = _field_with_control(method, target, fields)
-        raise BadInput("there is a line break or NUL in it.", field=field)
-    if not target or b" " in target:
-        raise BadInput("is empty or holds a space.", field="target")
-    if not method or method.translate(None, _TOKEN):
-        raise BadInput("is not an HTTP method.", field="method")
-    names = [name for name, _ in fields]
-    if b"" in names or b"".join(names).translate(None, _TOKEN):
+        raise BadInput("there is a line break or NUL in it.", field=_field_with_control(fields))
+    if b"\r\n: " in head or b"".join(map(_NAME, fields)).translate(None, _TOKEN):
         raise BadInput("there is a name that is not one of a header field.", field="headers")
     return head
 
@@ -75,6 +84,19 @@ def encode_head(request: OutgoingRequest) -> bytes:
 def has_chunked_coding(headers: RawHeaders) -> bool:
     codings = [value for name, value in headers if len(name) == 17 and name.lower() == b"transfer-encoding"]
     return bool(codings) and codings[-1].rpartition(b",")[2].strip().lower() == b"chunked"
+
+
+@lru_cache(maxsize=512)
+def _encode_line(method: str, target: str) -> bytes:
+    encoded = {"method": _encode(method, "method"), "target": _encode(target, "target")}
+    for name, part in encoded.items():
+        if not _CONTROLS.isdisjoint(part):
+            raise BadInput("there is a line break or NUL in it.", field=name)
+    if not target or " " in target:
+        raise BadInput("is empty or holds a space.", field="target")
+    if not method or encoded["method"].translate(None, _TOKEN):
+        raise BadInput("is not an HTTP method.", field="method")
+    return b"%b %b HTTP/1.1" % (encoded["method"], encoded["target"])
 
 
 def _encode(text: str, field: str) -> bytes:
@@ -85,10 +107,9 @@ def _encode(text: str, field: str) -> bytes:
         raise BadInput("holds a character that has no encoding.", field=field) from None
 
 
-def _field_with_control(method: bytes, target: bytes, fields: RawHeaders) -> str:
-    parts = {"method": method, "target": target}
-    parts |= {f"headers[{index}]": name + value for index, (name, value) in enumerate(fields)}
-    return next(name for name, part in parts.items() if not {*part}.isdisjoint(b"\r\n\0"))
+def _field_with_control(fields: RawHeaders) -> str:
+    parts = {f"headers[{index}]": name + value for index, (name, value) in enumerate(fields)}
+    return next(name for name, part in parts.items() if not _CONTROLS.isdisjoint(part))
 
 
 class Deadlines(NamedTuple):
@@ -100,7 +121,9 @@ class Deadlines(NamedTuple):
 
     @classmethod
     def from_now(cls, now: float, timeouts: Timeouts) -> Deadlines:
-        total_at = inf if timeouts.total is None else now + timeouts.total
+        if timeouts.total is None:
+            return cls(timeouts, now + timeouts.connect, inf)
+        total_at = now + timeouts.total
         return cls(timeouts, min(now + timeouts.connect, total_at), total_at)
 
     def from_retry(self, now: float) -> Deadlines:
@@ -117,38 +140,39 @@ class Alarm:
     # The loop's timer stays where it was and looks, when it fires, whether the time has been moved meanwhile:
     # once in a while on a busy connection, instead of several timer operations an exchange.
 
-    __slots__ = ("_callback", "_due", "_loop", "_timer", "_timer_at")
+    __slots__ = ("_callback", "_loop", "_timer", "due", "timer_at")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
         self._callback = callback
-        self._due = self._timer_at = inf
+        # It may be moved back, and anywhere behind `timer_at`, without a call of `set`.
+        self.due = self.timer_at = inf
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, due: float) -> None:
-        self._due = due
-        if due < self._timer_at:
+        self.due = due
+        if due < self.timer_at:
             self._start_timer()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._due = self._timer_at = inf
+        self.due = self.timer_at = inf
 
     def _start_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = self._due
-        self._timer = self._loop.call_at(self._due, self._on_timer)
+        self.timer_at = self.due
+        self._timer = self._loop.call_at(self.due, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._timer_at = inf
-        if self._due <= self._loop.time():
-            self._due = inf
+        self.timer_at = inf
+        if self.due <= self._loop.time():
+            self.due = inf
             self._callback()
-        elif self._due != inf:
+        elif self.due != inf:
             self._start_timer()
 
 
@@ -194,7 +218,9 @@ class RequestSender:
         return self._upload is None or not self._is_upload_started
 
     def send(self, request: OutgoingRequest, head: bytes) -> None:
-        body, is_chunked = request.body, has_chunked_coding(request.headers)
+        body = request.body
+        # Nearly all heads are without it, which is seen at once.
+        is_chunked = b"\r\ntransfer-encoding:" in head.lower() and has_chunked_coding(request.headers)
         self.is_sent = False
         if isinstance(body, bytes):
             data = encode_chunk(body) + LAST_CHUNK if is_chunked else body

@@ -1,7 +1,7 @@
 """A provider's response: parsed from bytes as they arrive, and read by one reader."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import httptools
@@ -37,8 +37,9 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self.head: ResponseHead | None = None
-        # Emptied by its reader.
+        # Emptied by its reader, and never another list: httptools appends to it without a call of Python's.
         self.body: list[bytes] = []
+        self.on_body = self.body.append
         self.is_complete = False
         self._answers_head = False
         self._is_persistent = False
@@ -62,29 +63,22 @@ class ResponseParser:
             self._parser = httptools.HttpResponseParser(self)
         self._answers_head = method == "HEAD"
         self.head = None
-        self.body = []
+        self.body.clear()
         self.is_complete = False
         self._bytes_without_body = 0
 
     def feed(self, data: bytes) -> None:
         """Parse more bytes into `head` and `body`, also if it raises MalformedResponse then."""
-        if not self._answers_head:
-            self._read(data)
+        if self._answers_head and len(lines := data.splitlines(keepends=True)) > 1:
+            # httptools has no setting for a head without its body, and must see nothing after the blank line.
+            for line in lines:
+                self.feed(line)
             return
-        # By lines: httptools has no setting for a head without its body, and must see nothing after the blank one.
-        for line in data.splitlines(keepends=True):
-            self._read(line)
-
-    def finish_at_close(self) -> bool:
-        if self.head is not None and self._ends_with_connection:
-            self.is_complete = True
-        return self.is_complete
-
-    def _read(self, data: bytes) -> None:
         if self.is_complete:
             self._is_persistent = False
             return
         self._bytes_without_body += len(data)
+        before = len(self.body)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -93,9 +87,16 @@ class ResponseParser:
                 context = error.__context__
                 reason = context if isinstance(context, MalformedResponse) else error
                 raise MalformedResponse(str(reason)) from None
-        if self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
+        if len(self.body) > before:
+            self._bytes_without_body = 0
+        elif self._bytes_without_body > MAX_HEAD_BYTES and not self.is_complete:
             part = "head" if self.head is None else "run of trailers or chunk extensions"
             raise MalformedResponse(_too_long(part))
+
+    def finish_at_close(self) -> bool:
+        if self.head is not None and self._ends_with_connection:
+            self.is_complete = True
+        return self.is_complete
 
     # Called by httptools. An exception raised here stops it, and is the context of the one from feed_data.
 
@@ -133,11 +134,6 @@ class ResponseParser:
         self._ends_with_connection = length == UNTIL_CLOSE
         self._is_persistent = self._parser.should_keep_alive()
         self.is_complete = self._answers_head
-
-    def on_body(self, piece: bytes) -> None:
-        if not self._answers_head:
-            self._bytes_without_body = 0
-            self.body.append(piece)
 
     def on_message_complete(self) -> None:
         self.is_complete = self.head is not None
@@ -264,18 +260,23 @@ class UpstreamResponse:
     def is_unread(self) -> bool:
         return bool(self._pieces)
 
-    @property
-    def is_full(self) -> bool:
-        return self._unread_bytes > MAX_UNREAD_BYTES
-
-    def add(self, pieces: Sequence[bytes]) -> None:
-        if self._sink is not None and not self._pieces:
-            self._hand_on(self._sink, pieces[0] if len(pieces) == 1 else b"".join(pieces))
-            return
-        self._pieces += pieces
-        for piece in pieces:
+    def add(self, piece: bytes) -> bool:
+        # Tells whether no more should come until some is read.
+        sink = self._sink
+        if sink is None or self._pieces:
+            self._pieces.append(piece)
             self._unread_bytes += len(piece)
+            self._wake()
+            return self._unread_bytes > MAX_UNREAD_BYTES
+        try:
+            if sink(piece):
+                return False
+        except Exception as error:
+            if self._arrival is not None and not self._arrival.done():
+                self._arrival.set_exception(error)
+        self._sink = None
         self._wake()
+        return False
 
     def finish(self) -> None:
         self._is_ended = True
@@ -286,16 +287,6 @@ class UpstreamResponse:
         """End the body, which is not complete. What has arrived can still be read."""
         self._failure = failure
         self.finish()
-
-    def _hand_on(self, sink: BodySink, piece: bytes) -> None:
-        try:
-            if sink(piece):
-                return
-        except Exception as error:
-            if self._arrival is not None and not self._arrival.done():
-                self._arrival.set_exception(error)
-        self._sink = None
-        self._wake()
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

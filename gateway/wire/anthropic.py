@@ -32,7 +32,6 @@ from gateway.wire.json_fields import (
     text_in,
 )
 from gateway.wire.openai_usage import add_usage, stated_cost, usage_beside_cache
-from gateway.wire.pricing import subtract_usage
 
 # Events that say more than a piece of text.
 _FACT_EVENTS = frozenset({"message_start", "message_delta", "error"})
@@ -286,7 +285,7 @@ class BatchResultsFormat:
 def _message_charges(message: JsonObject) -> list[Charge]:
     facts = read_message(message)
     extra_charges = facts.billing.others
-    own = subtract_usage(facts.usage, [charge.usage for charge in extra_charges])
+    own = facts.usage.without([charge.usage for charge in extra_charges])
     return [
         Charge(facts.model, own, facts.billing.units, facts.billing.terms),
         *(Charge(each.model or facts.model, each.usage, each.units, each.terms) for each in extra_charges),

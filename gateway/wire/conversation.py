@@ -68,6 +68,7 @@ _CALL_IDS = ("call_id", "toolUseId", "id")
 _RESULT_IDS = ("call_id", "tool_use_id", "tool_call_id", "toolUseId")
 _ARGUMENTS = ("arguments", "input", "args", "parameters", "action", "operation", "queries", "code")
 _RESULTS = ("output", "result", "content")
+_TEXT_FIELDS = frozenset({"role", "content"})
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "tool_plan")
 
 _SYSTEMS = ("system", "instructions", "systemInstruction", "system_instruction", "system_prompt", "preamble")
@@ -257,8 +258,18 @@ def read_message(
         role: where the message names none.
     """
     role = read_role(message, role)
+    content = message.get("content")
+    is_text = read is read_part and isinstance(content, str) and content and role != "tool"
+    # Nearly all are one text, and exports read millions of them.
+    if is_text and not any(message[name] for name in message if name not in _TEXT_FIELDS):
+        return Message(role, (Text(message["content"]),), finish_reason)
     called = object_in(message, "function_call")
     thoughts = [text_of(message.get(name)) for name in _REASONING_FIELDS]
+    # OpenRouter's, which it states beside `reasoning` or alone.
+    details = [
+        text_of(each.get("text", each.get("summary"))) for each in objects_in(message, "reasoning_details")
+    ]
+    thoughts.append("".join(filter(None, details)))
     # Some servers state the same under two names; Baidu's thoughts are about the call.
     thought = next(filter(None, [*thoughts, text_of(called.get("thoughts"))]), None)
     parts: list[Part] = [] if thought is None else [Reasoning(thought)]
@@ -304,10 +315,14 @@ def read_input(request: JsonObject, read: PartReader = read_part) -> Iterator[Me
     wrapped = object_in(request, "input")
     source = wrapped if wrapped and "type" not in wrapped else request
     for name in _SYSTEMS:
+        if name not in source:
+            continue
         content = object_in(source, name).get("parts", source.get(name))
         if parts := read_parts(content, read):
             yield Message("system", tuple(parts))
-    turns = next((found for name in _TURN_FIELDS if (found := _turns_in(source, name))), [])
+    turns = next(
+        (found for name in _TURN_FIELDS if name in source and (found := _turns_in(source, name))), []
+    )
     yield from (read_item(turn, read) for turn in turns)
     if prompt := _read_prompt(source, read, is_alone=not turns):
         yield Message("user", tuple(prompt))
@@ -333,7 +348,7 @@ def _read_prompt(source: JsonObject, read: PartReader, *, is_alone: bool) -> lis
         return read_parts(source["message"])
     if not is_alone:
         return []
-    prompts = (read_parts(source.get(name), read) for name in _PROMPT_FIELDS)
+    prompts = (read_parts(source[name], read) for name in _PROMPT_FIELDS if name in source)
     prompt = next((parts for parts in prompts if parts), [])
     for name in _BESIDE_PROMPT:
         modality = name.removesuffix("s")
@@ -360,11 +375,13 @@ def read_output(answer: JsonObject, read: PartReader = read_part) -> Iterator[Me
         yield Message("assistant", tuple(parts), None if status in _RUNNING else status)
         return
     source = object_in(answer, "output") or answer
-    choices = next((found for name in _CHOICE_FIELDS if (found := objects_in(source, name))), [source])
+    named = (name for name in _CHOICE_FIELDS if name in source)
+    choices = next((found for name in named if (found := objects_in(source, name))), [source])
     for choice in choices:
         said = object_in(choice, "message") or object_in(choice, "content") or object_in(choice, "data")
-        places = (choice, object_in(choice, "details"), answer)
-        reason = next((text for place in places if (text := _finish_reason(place))), None)
+        reason = (
+            _finish_reason(choice) or _finish_reason(object_in(choice, "details")) or _finish_reason(answer)
+        )
         # A text called `message` is an error's.
         spoken = said or {name: value for name, value in choice.items() if name != "message"}
         message = read_message(spoken, read, "assistant", reason)
@@ -373,13 +390,20 @@ def read_output(answer: JsonObject, read: PartReader = read_part) -> Iterator[Me
 
 
 def _finish_reason(place: JsonObject) -> str | None:
-    found = (text for name in _REASONS if (text := text_in(place, name)))
-    # Alibaba's spelling of none.
-    return next((reason for reason in found if reason != "null"), None)
+    for name in _REASONS:
+        # Alibaba's spelling of none.
+        if name in place and (text := text_in(place, name)) and text != "null":
+            return text
+    return None
+
+
+_TOOL_FIELDS = frozenset({"tools", "functions", "toolConfig", "parameters"})
 
 
 def read_tools(request: JsonObject) -> Iterator[Tool]:
     """Yield the tools that a request declares."""
+    if _TOOL_FIELDS.isdisjoint(request):
+        return
     holders = (request, object_in(request, "toolConfig"), object_in(request, "parameters"))
     places = ((holder, name) for holder in holders for name in ("tools", "functions"))
     for declared in (tool for place in places for tool in objects_in(*place)):

@@ -20,6 +20,7 @@ from gateway.wire import (
     ollama,
     openai_chat,
     openai_media,
+    openai_realtime,
     openai_responses,
     replicate,
     text_generation,
@@ -89,6 +90,9 @@ ENDPOINTS = (
     ),
     Endpoint(OTHER_ENDPOINT, (r"(?::|%3[Aa])[A-Za-z]+$",)),
     Endpoint("responses", (r"/responses$",), openai_responses.FORMAT, "chat"),
+    Endpoint("realtime", (r"/realtime$",), openai_realtime.FORMAT, "chat"),
+    # Rows of connections; what is asked and answered on one has rows of its own.
+    Endpoint(openai_realtime.CONNECTION_ENDPOINT, (), openai_realtime.CONNECTION),
     Endpoint("responses.compact", (r"/responses/compact$",), openai_responses.FORMAT),
     Endpoint("responses.count_tokens", (r"/responses/input_tokens$",), OPAQUE),
     Endpoint(

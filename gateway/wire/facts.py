@@ -10,6 +10,7 @@ from gateway.models.request import Billing, Cost, Facts, Usage
 from gateway.wire import formats
 from gateway.wire.content_encoding import MAX_DECODED_BYTES, Decoded, decode
 from gateway.wire.endpoints import RETRIEVAL_SUFFIXES, format_of
+from gateway.wire.openai_realtime import CONNECTION_ENDPOINT
 
 _FILE_PATH = re.compile(r"^(?:/|~/|\.{1,2}/|[A-Za-z]:[\\/])|[\\/].*\.(?:gguf|bin|safetensors|onnx)$")
 
@@ -59,6 +60,10 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
     model = answering_model(requested_model, response_facts.model)
     billing = _billing(exchange, request_facts, response_facts)
     caller, baggage = request_facts.caller, formats.read_baggage(exchange.request_headers)
+    request_size, response_size = exchange.request_size, exchange.response_size
+    if exchange.endpoint == CONNECTION_ENDPOINT:
+        # Its bytes are counted only; what they say is in rows of their own.
+        request_size, response_size = len(exchange.request_body), len(exchange.response_body)
     is_undeclared = response_facts.has_ended is not None and not declares_stream(exchange.response_headers)
     return Facts(
         requested_model=requested_model,
@@ -71,9 +76,9 @@ def read_facts(exchange: Exchange, cost_of: CostOf = _no_cost) -> Facts:
         session=caller.session or baggage.session,
         previous_response_id=caller.previous_response_id,
         note=_join_notes(
-            _note_on("request", request, exchange.request_body, exchange.request_size),
+            _note_on("request", request, exchange.request_body, request_size),
             request_facts.note,
-            _note_on("response", response, exchange.response_body, exchange.response_size),
+            _note_on("response", response, exchange.response_body, response_size),
             response_facts.note,
         ),
         billing=billing,

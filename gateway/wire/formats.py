@@ -304,7 +304,7 @@ def parse_answers(body: bytes) -> list[JsonObject]:
         value = parse_json(body)
     except orjson.JSONDecodeError:
         return []
-    return objects_in({"answers": value if isinstance(value, list) else [value]}, "answers")
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
 
 
 def error_message(answer: JsonObject) -> str | None:

@@ -1,8 +1,8 @@
 """Prices: configured, stated by the provider, or from the genai-prices library."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -315,7 +315,7 @@ class PriceTable:
     ) -> Decimal | None:
         if not billing.others:
             return tariff.price(Charge(None, usage, billing.units, billing.terms), at_us)
-        own = subtract_usage(usage, [charge.usage for charge in billing.others])
+        own = usage.without([charge.usage for charge in billing.others])
         nanousd = Decimal(0)
         for charge in (Charge(None, own, billing.units, billing.terms), *billing.others):
             names = (charge.model,) if charge.model else None
@@ -366,16 +366,6 @@ def _is_bedrock_name(model: str) -> bool:
     if len(model) > MAX_TEXT:
         return False
     return model.startswith("arn:") or bool(_BEDROCK_NAME.match(model.rpartition("/")[2]))
-
-
-def subtract_usage(usage: Usage, parts: Sequence[Usage]) -> Usage:
-    """Return `usage` less `parts` of it."""
-    counts = {
-        field.name: None if count is None else count - sum(getattr(part, field.name) or 0 for part in parts)
-        for field in fields(usage)
-        for count in [getattr(usage, field.name)]
-    }
-    return Usage(**counts)
 
 
 def _has_counts(usage: Usage, billing: Billing) -> bool:
