@@ -1,11 +1,12 @@
 """Plan: the providers that a request goes to. Router: from a request's path and headers to its plan."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import BadInput, Forbidden, NotFound
 from gateway.models.exchange import value_class
+from gateway.models.route import Route, RouteTarget
 from gateway.routing.providers import Provider, ProviderTable
 
 
@@ -19,9 +20,18 @@ class Target:
 
 @value_class()
 class Plan:
-    """The targets of a request in the order in which they are attempted, at least one."""
+    """The target of a request; with a route one for each of its leaves, by their paths, the first among them."""
 
-    targets: tuple[Target, ...]
+    target: Target
+    of_route: Mapping[str, Target] | None = None
+
+    @property
+    def targets(self) -> Collection[Target]:
+        return (self.target,) if self.of_route is None else self.of_route.values()
+
+    def target_of(self, leaf: RouteTarget) -> Target:
+        assert self.of_route is not None, "the plan is not that of a route"
+        return self.of_route[leaf.path]
 
 
 @dataclass
@@ -48,6 +58,33 @@ class Router:
         if custom_host is not None:
             return _single(self._custom(custom_host), path)
         return _single(self._named_in_header(provider_name, field), path)
+
+    def plan_route(
+        self,
+        route: Route,
+        path: str,
+        provider_name: str | None,
+        custom_host: str | None,
+        field: str = "x-portkey-provider",
+    ) -> Plan:
+        """Return where the leaves of a route send a request; what the request names goes before what they have."""
+        rest = path
+        first = path.split("/", 2)[1].partition("?")[0]
+        if first != "v1":
+            if first not in self._providers:
+                raise self._not_found(path)
+            provider_name, rest = first, path[len(first) + 1 :]
+        targets: dict[str, Target] = {}
+        for leaf in route.leaves:
+            host = custom_host or leaf.settings.custom_host
+            if host is not None:
+                provider = self._custom(host)
+            else:
+                provider = self._named_in_header(leaf.provider or provider_name, field)
+            if leaf.api_key is not None:
+                provider = provider.with_key(leaf.api_key)
+            targets[leaf.path] = Target(provider, provider.base_path.join(rest))
+        return Plan(next(iter(targets.values())), targets)
 
     @property
     def providers(self) -> Collection[Provider]:
@@ -99,7 +136,7 @@ class Router:
 
 
 def _single(provider: Provider, path: str) -> Plan:
-    return Plan((Target(provider, provider.base_path.join(path)),))
+    return Plan(Target(provider, provider.base_path.join(path)))
 
 
 def _without_credentials(origin: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -95,6 +95,8 @@ class Provider:
     base_url: str
     # Name and value of the header with its key; None without a key.
     key_header: tuple[bytes, bytes] | None = None
+    # This provider with each of its keys, where it has several.
+    with_each_key: tuple[Provider, ...] = ()
     # Of each request, in place of the caller's of these names.
     headers: tuple[tuple[bytes, bytes], ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -102,6 +104,8 @@ class Provider:
     payloads: PayloadPolicy | None = None
     # Whether token counts are requested in streams of callers who did not ask for them.
     include_usage: bool = False
+    # Whether WebSockets are relayed.
+    websocket: bool = False
     # In lower case, as the next.
     replaced_names: frozenset[bytes] = field(init=False)
     # Replaced names, and headers that may hold a caller's credential for it.
@@ -121,6 +125,12 @@ class Provider:
         secrets = tuple(text for name, text in self.headers if is_secret_header(name))
         object.__setattr__(self, "secrets", secrets)
 
+    def with_key(self, api_key: str) -> Provider:
+        """Return this provider with another key alone, sent as its own is."""
+        name = b"authorization" if self.key_header is None else self.key_header[0]
+        prefix = b"Bearer " if name == b"authorization" else b""
+        return replace(self, key_header=(name, prefix + api_key.encode()), with_each_key=())
+
 
 ProviderTable = Mapping[str, Provider]
 
@@ -131,12 +141,13 @@ def build_provider(
     *,
     tls: ssl.SSLContext,
     version_path: VersionPath | None = None,
-    api_key: str | None = None,
+    api_keys: Sequence[str] = (),
     auth: KeyPlacement = "bearer",
     headers: dict[str, str] | None = None,
     timeouts: Timeouts | None = None,
     payloads: PayloadPolicy | None = None,
     include_usage: bool = False,
+    websocket: bool = False,
     max_connections: int = 1000,
     keepalive_seconds: float = 30.0,
 ) -> Provider:
@@ -150,18 +161,22 @@ def build_provider(
         raise BadInput("must be http(s)://host[:port][/path].", field=f"{name}.base_url")
     key_name, key_prefix = key_header(auth)
     trust = tls if url.scheme == "https" else None
-    return Provider(
+    provider = Provider(
         name=name,
         origin=Origin(url.hostname, port, trust, max_connections, keepalive_seconds),
         host_header=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
         base_path=BasePath.of(url.path, version_path),
         base_url=base_url,
-        key_header=(key_name.encode(), (key_prefix + api_key).encode()) if api_key else None,
+        key_header=(key_name.encode(), (key_prefix + api_keys[0]).encode()) if api_keys else None,
         headers=tuple((field.lower().encode(), value.encode()) for field, value in (headers or {}).items()),
         timeouts=timeouts or Timeouts(),
         payloads=payloads,
         include_usage=include_usage,
+        websocket=websocket,
     )
+    if len(api_keys) < 2:
+        return provider
+    return replace(provider, with_each_key=tuple(provider.with_key(key) for key in api_keys))
 
 
 _OPENAI_CHAT = "/v1/chat/completions"

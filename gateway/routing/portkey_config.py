@@ -1,0 +1,432 @@
+"""Portkey's config language: JSON or YAML to a Route, with what is wrong and what is doubtful by its path."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from gateway.errors import BadInput
+from gateway.models import route as routes
+from gateway.models.route import Route, RouteCondition, RouteMode, RouteNode, RouteSettings, RouteWarning
+from gateway.routing.conditions import compile_query, query_warnings
+
+MAX_CONFIG_BYTES = 256 * 1024
+MAX_DEPTH = 16
+# As Portkey's; of a conditional root ten times as many.
+MAX_ROOT_TARGETS, MAX_CONDITIONAL_TARGETS, MAX_NESTED_TARGETS = 100, 1_000, 50
+
+_FORWARD_HEADERS = "x-portkey-forward-headers"
+
+# Known to Portkey, and without effect here: what a provider needs of them stands in the configuration.
+_IGNORED_KEYS = frozenset(
+    {
+        "prompt_id", "passthrough", "resource_name", "deployment_id", "api_version", "deployments", "api_type",
+        "strict_open_ai_compliance", "openai_project", "openai_organization", "before_request_hooks",
+        "after_request_hooks", "input_guardrails", "output_guardrails", "default_input_guardrails",
+        "default_output_guardrails", "input_mutators", "output_mutators",
+    }
+)  # fmt: skip
+_IGNORED_PREFIXES = ("aws_", "vertex_", "azure_", "workers_ai_", "anthropic_", "huggingface_")
+_GUARDRAILS = ("guardrails", "request_hooks", "mutators")
+
+Status = Annotated[int, Field(ge=100, le=599)]
+Milliseconds = Annotated[float, Field(gt=0, le=24 * 3_600_000)]
+
+
+class _Section(BaseModel):
+    # Keys in snake_case and camelCase; others are noted.
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+
+class _Retry(_Section):
+    attempts: int = Field(ge=0)
+    on_status_codes: tuple[Status, ...] | None = None
+    use_retry_after_header: bool = Field(
+        False,
+        validation_alias=AliasChoices(
+            "use_retry_after_header", "use_retry_after_headers", "useRetryAfterHeader", "useRetryAfterHeaders"
+        ),
+    )
+
+
+class _Cache(_Section):
+    mode: Literal["simple", "semantic"]
+    max_age: float | None = None
+    # Ours: answers are looked for, and kept.
+    read: bool = True
+    write: bool = True
+
+
+class _Breaker(_Section):
+    failure_threshold: int | None = Field(None, ge=1)
+    failure_threshold_percentage: float | None = Field(None, gt=0, le=100)
+    minimum_requests: int = Field(5, ge=1)
+    cooldown_interval: float = Field(routes.MIN_COOLDOWN_MS, gt=0)
+    failure_status_codes: tuple[Status, ...] | None = None
+
+
+class _Condition(_Section):
+    query: dict[str, Any]
+    then: str
+
+
+class _Strategy(_Section):
+    mode: RouteMode
+    on_status_codes: tuple[Status, ...] | None = None
+    conditions: tuple[_Condition, ...] | None = None
+    default: str | None = None
+    sticky: dict[str, Any] | None = None
+    cb_config: _Breaker | None = None
+
+
+class _Node(_Section):
+    strategy: _Strategy | None = None
+    targets: tuple["_Node", ...] | None = None
+    name: str | None = None
+    provider: str | None = None
+    api_key: str | None = None
+    virtual_key: str | None = None
+    weight: float = Field(1.0, ge=0)
+    retry: _Retry | None = None
+    cache: _Cache | None = None
+    request_timeout: Milliseconds | None = None
+    override_params: dict[str, Any] | None = None
+    default_params: dict[str, Any] | None = None
+    drop_params: tuple[str, ...] | None = None
+    custom_host: str | None = None
+    forward_headers: tuple[str, ...] | None = None
+    on_status_codes: tuple[Status, ...] | None = None
+    cb_config: _Breaker | None = None
+    strict: bool = False
+
+
+def parse_header(text: bytes, field: str = "x-portkey-config") -> Route:
+    """Return the route that a header's JSON means. Raises BadInput."""
+    if len(text) > MAX_CONFIG_BYTES:
+        raise BadInput(f"is longer than {MAX_CONFIG_BYTES:,} bytes.", field=field)
+    try:
+        config = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        hint = "Send a config as JSON, or the name of a route."
+        raise BadInput(f"is not valid JSON: {error.msg}.", field=field, hint=hint) from None
+    return parse_config(config, field)
+
+
+def parse_config(config: object, field: str = "config") -> Route:
+    """Return the route that a config means.
+
+    Args:
+        config: the value of its JSON or YAML.
+        field: what errors and warnings call the config.
+
+    Raises:
+        BadInput: it means no route; the field is the path of the key.
+    """
+    if not isinstance(config, dict):
+        raise BadInput("must be an object.", field=field)
+    _refuse_depth(config, field)
+    try:
+        node = _Node.model_validate(config)
+    except ValidationError as error:
+        raise _first_fault(error, field) from None
+    if not _means_something(node):
+        hint = (
+            "Give strategy and targets, a provider, or one of retry, cache, request_timeout, override_params."
+        )
+        raise BadInput("says nothing about routing.", field=field, hint=hint)
+    builder = _Builder(field)
+    root = builder.build(node, RouteSettings(), "config")
+    warnings = tuple(builder.warnings)
+    if node.strict and (unknown := next((each for each in warnings if each.message == _UNKNOWN), None)):
+        raise BadInput("is not known, and strict is true.", field=unknown.field)
+    return Route(root, warnings)
+
+
+_UNKNOWN = "is not known, and has no effect."
+
+
+class _Builder:
+    """Builds the tree of a config, and notes what is doubtful."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+        self.warnings: list[RouteWarning] = []
+
+    def build(self, node: _Node, inherited: RouteSettings, path: str) -> RouteNode:
+        """Return a node with what it inherits; `path` is as Portkey reports it."""
+        self._note_keys(node, path)
+        settings = self._settings(node, inherited, path)
+        strategy = node.strategy
+        if strategy is None and not node.targets:
+            return self._target(node, settings, path)
+        mode = RouteMode.SINGLE if strategy is None else strategy.mode
+        targets = node.targets or ()
+        self._check_targets(mode, targets, path)
+        if strategy is not None:
+            self._note_keys(strategy, f"{path}.strategy")
+            if strategy.cb_config is not None:
+                settings = replace(settings, breaker=_breaker(strategy.cb_config))
+        if mode is RouteMode.CONDITIONAL:
+            # Portkey's conditions end a breaker that stands above them.
+            settings = replace(settings, breaker=None)
+        children = [
+            self.build(child, settings, f"{path}.targets[{position}]")
+            for position, child in enumerate(targets)
+        ]
+        return self._strategy(node, strategy, mode, children, path)
+
+    def _strategy(
+        self,
+        node: _Node,
+        strategy: _Strategy | None,
+        mode: RouteMode,
+        children: list[RouteNode],
+        path: str,
+    ) -> RouteNode:
+        conditions = self._conditions(strategy, children, path) if mode is RouteMode.CONDITIONAL else ()
+        built = routes.RouteStrategy(
+            path=path,
+            mode=mode,
+            targets=children,
+            name=node.name,
+            weight=node.weight,
+            status_codes=_codes(None if strategy is None else strategy.on_status_codes),
+            conditions=conditions,
+            default=None if strategy is None else strategy.default,
+        )
+        self._note_unreachable(built)
+        return built
+
+    def _target(self, node: _Node, settings: RouteSettings, path: str) -> RouteNode:
+        provider = node.provider or node.virtual_key
+        return routes.RouteTarget(
+            path=path,
+            name=node.name,
+            weight=node.weight,
+            provider=None if provider is None else provider.removeprefix("@"),
+            api_key=node.api_key,
+            settings=settings,
+        )
+
+    def _settings(self, node: _Node, inherited: RouteSettings, path: str) -> RouteSettings:
+        """Return the settings of a node: each of its own in place of what is inherited."""
+        own: dict[str, Any] = {}
+        if node.override_params is not None:
+            own["override_params"] = {**inherited.override_params, **node.override_params}
+        if node.default_params is not None:
+            own["default_params"] = node.default_params
+        if node.drop_params is not None:
+            own["drop_params"] = node.drop_params
+        if node.retry is not None:
+            own["retry"] = self._retry(node.retry, f"{path}.retry")
+        if node.cache is not None:
+            own["cache"] = self._cache(node.cache, f"{path}.cache")
+        if node.request_timeout is not None:
+            own["request_timeout_ms"] = int(node.request_timeout)
+        if node.custom_host is not None:
+            own["custom_host"] = self._host(node.custom_host, f"{path}.custom_host")
+        if node.forward_headers is not None:
+            own["forward_headers"] = self._forwarded(node.forward_headers, f"{path}.forward_headers")
+        if node.cb_config is not None:
+            own["breaker"] = _breaker(node.cb_config)
+        return replace(inherited, **own)
+
+    def _retry(self, retry: _Retry, path: str) -> routes.RetryRule:
+        self._note_keys(retry, path)
+        if retry.attempts > routes.MAX_RETRIES:
+            self._warn(f"{path}.attempts", f"{routes.MAX_RETRIES} attempts are made at most.")
+        if retry.on_status_codes == ():
+            self._warn(f"{path}.on_status_codes", "is empty, so nothing is tried again.")
+        codes = _codes(retry.on_status_codes)
+        return routes.RetryRule(
+            min(retry.attempts, routes.MAX_RETRIES),
+            routes.DEFAULT_RETRY_CODES if codes is None else codes,
+            retry.use_retry_after_header,
+        )
+
+    def _cache(self, cache: _Cache, path: str) -> routes.CacheRule:
+        self._note_keys(cache, path)
+        if cache.mode == "semantic":
+            self._warn(f"{path}.mode", "is taken as simple: only equal requests get the same answer.")
+        if not (cache.read or cache.write):
+            self._warn(path, "has no effect, as it neither reads nor writes.")
+        return routes.CacheRule(self._max_age(cache.max_age, f"{path}.max_age"), cache.read, cache.write)
+
+    def _max_age(self, age: float | None, path: str) -> int:
+        if age is None:
+            return routes.DEFAULT_CACHE_SECONDS
+        if not routes.MIN_CACHE_SECONDS <= age <= routes.MAX_CACHE_SECONDS:
+            allowed = f"{routes.MIN_CACHE_SECONDS} to {routes.MAX_CACHE_SECONDS:,} seconds"
+            self._warn(path, f"is not within {allowed}; {routes.DEFAULT_CACHE_SECONDS:,} are used.")
+            return routes.DEFAULT_CACHE_SECONDS
+        return int(age)
+
+    def _host(self, url: str, path: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadInput("must be a URL such as https://llm.example.com/v1.", field=self._name(path))
+        return url.rstrip("/")
+
+    def _forwarded(self, names: Sequence[str], path: str) -> tuple[str, ...]:
+        lowered = tuple(name.lower() for name in names)
+        if _FORWARD_HEADERS in lowered:
+            raise BadInput(f"may not name {_FORWARD_HEADERS}.", field=self._name(path))
+        return lowered
+
+    def _conditions(
+        self, strategy: _Strategy | None, children: Sequence[RouteNode], path: str
+    ) -> Sequence[RouteCondition]:
+        place = f"{path}.strategy"
+        if strategy is None or not strategy.conditions:
+            raise BadInput("a conditional needs conditions.", field=self._name(f"{place}.conditions"))
+        names = {child.name for child in children if child.name}
+        built = []
+        for position, condition in enumerate(strategy.conditions):
+            here = f"{place}.conditions[{position}]"
+            self._check_name(condition.then, names, f"{here}.then")
+            query_path = self._name(f"{here}.query")
+            self.warnings += query_warnings(condition.query, query_path)
+            holds = compile_query(condition.query, query_path)
+            built.append(RouteCondition(condition.query, holds, condition.then))
+        if strategy.default is not None:
+            self._check_name(strategy.default, names, f"{place}.default")
+        else:
+            self._warn(place, "has no default: a request for which no condition holds gets 400.")
+        return built
+
+    def _check_name(self, name: str, names: set[str], path: str) -> None:
+        if name not in names:
+            hint = f"Its targets are called: {', '.join(sorted(names)) or 'nothing; give each a name'}."
+            raise BadInput(f"no target is called {name[:100]!r}.", field=self._name(path), hint=hint)
+
+    def _check_targets(self, mode: RouteMode, targets: Sequence[_Node], path: str) -> None:
+        place = self._name(f"{path}.targets")
+        if not targets:
+            raise BadInput("a strategy needs targets.", field=place)
+        is_root = path == "config"
+        most = MAX_ROOT_TARGETS if is_root else MAX_NESTED_TARGETS
+        if is_root and mode is RouteMode.CONDITIONAL:
+            most = MAX_CONDITIONAL_TARGETS
+        if len(targets) > most:
+            raise BadInput(f"there may be {most:,} targets; got {len(targets):,}.", field=place)
+        if mode is RouteMode.LOADBALANCE and not any(target.weight for target in targets):
+            raise BadInput(
+                "all weights are 0, so no target can be chosen.", field=place, hint="Give one a weight."
+            )
+
+    def _note_unreachable(self, node: routes.RouteStrategy) -> None:
+        place = f"{node.path}.targets"
+        if node.mode is RouteMode.SINGLE and len(node.targets) > 1:
+            self._warn(f"{place}[1]", "is never reached: single uses the first target.")
+        elif node.mode is RouteMode.FALLBACK and node.status_codes == frozenset():
+            self._warn(f"{node.path}.strategy.on_status_codes", "is empty, so nothing falls back.")
+        elif node.mode is RouteMode.LOADBALANCE:
+            for target in node.targets:
+                if not target.weight:
+                    self._warn(f"{target.path}.weight", "is 0, so the target is never chosen.")
+        elif node.mode is RouteMode.CONDITIONAL:
+            named = {condition.then for condition in node.conditions} | {node.default}
+            for target in node.targets:
+                if target.name is None or target.name not in named:
+                    self._warn(target.path, "is never reached: no condition names it.")
+
+    def _note_keys(self, section: _Section, path: str) -> None:
+        for key in section.model_extra or ():
+            snake = _to_snake(key)
+            if any(word in snake for word in _GUARDRAILS):
+                self._warn(f"{path}.{key}", "guardrails are not checked by this version.")
+            elif snake not in _IGNORED_KEYS and not snake.startswith(_IGNORED_PREFIXES):
+                self._warn(f"{path}.{key}", _UNKNOWN)
+        if isinstance(section, _Node) and section.on_status_codes is not None and section.strategy is None:
+            self._warn(f"{path}.on_status_codes", "has no effect on a target; write it in strategy or retry.")
+        if isinstance(section, _Strategy) and section.sticky is not None:
+            message = "sessions stay on their target without it; it has no effect of its own."
+            self._warn(f"{path}.sticky", message)
+        if isinstance(section, _Strategy) and section.on_status_codes and section.mode != "fallback":
+            self._warn(f"{path}.on_status_codes", "has an effect in a fallback alone.")
+
+    def _warn(self, path: str, message: str) -> None:
+        self.warnings.append(RouteWarning(self._name(path), message))
+
+    def _name(self, path: str) -> str:
+        # Inside, a path begins with `config`, as Portkey reports it.
+        return self._field + path.removeprefix("config")
+
+
+def _means_something(node: _Node) -> bool:
+    return bool(node.targets or node.strategy or node.provider or node.virtual_key) or any(
+        each is not None
+        for each in (
+            node.cache, node.retry, node.request_timeout, node.override_params, node.default_params,
+            node.drop_params, node.custom_host,
+        )
+    )  # fmt: skip
+
+
+def _codes(codes: Sequence[int] | None) -> frozenset[int] | None:
+    return None if codes is None else frozenset(codes)
+
+
+def _breaker(given: _Breaker) -> routes.BreakerRule:
+    threshold = given.failure_threshold
+    if threshold is None and given.failure_threshold_percentage is None:
+        threshold = given.minimum_requests
+    return routes.BreakerRule(
+        failure_threshold=threshold,
+        failure_percentage=given.failure_threshold_percentage,
+        minimum_requests=given.minimum_requests,
+        cooldown_ms=int(max(given.cooldown_interval, routes.MIN_COOLDOWN_MS)),
+        status_codes=_codes(given.failure_status_codes),
+    )
+
+
+def _to_snake(key: str) -> str:
+    return "".join("_" + char.lower() if char.isupper() else char for char in key)
+
+
+def _refuse_depth(config: Mapping[str, object], field: str) -> None:
+    level: list[object] = [config]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise BadInput(f"targets are nested more than {MAX_DEPTH} deep.", field=field)
+
+
+def _children(node: object) -> Iterator[object]:
+    targets = node.get("targets") if isinstance(node, dict) else None
+    yield from targets if isinstance(targets, list) else ()
+
+
+_MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "missing": lambda _: "is missing.",
+    "enum": lambda context: f"must be {context['expected']}.",
+    "literal_error": lambda context: f"must be {context['expected']}.",
+    "greater_than_equal": lambda context: f"must be {context['ge']:g} or more.",
+    "greater_than": lambda context: f"must be more than {context['gt']:g}.",
+    "less_than_equal": lambda context: f"must be {context['le']:g} or less.",
+    "bool_parsing": lambda _: "must be true or false.",
+    "bool_type": lambda _: "must be true or false.",
+    "string_type": lambda _: "must be a text.",
+    "dict_type": lambda _: "must be an object.",
+    "model_type": lambda _: "must be an object.",
+    "tuple_type": lambda _: "must be a list.",
+}
+
+
+def _first_fault(error: ValidationError, field: str) -> BadInput:
+    fault = error.errors(include_url=False, include_input=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    describe = _MESSAGES.get(fault["type"])
+    numbers = ("int_", "float_")
+    if describe is not None:
+        message = describe(fault.get("ctx", {}))
+    elif fault["type"].startswith(numbers):
+        message = "must be a number." if fault["type"].startswith("float_") else "must be a whole number."
+    else:
+        message = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}."
+    return BadInput(message, field=f"{field}{place}")
