@@ -14,20 +14,26 @@ from gateway.recording.redaction import mask_echoed_credentials, request_secrets
 class BodyCapture:
     """The beginning of a body, and its whole size."""
 
-    __slots__ = ("_pieces", "_room_bytes", "size_bytes")
+    __slots__ = ("_dropped_bytes", "_limit_bytes", "_pieces", "_room_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self._pieces: list[bytes] = []
-        self._room_bytes = limit_bytes
-        self.size_bytes = 0
+        self._limit_bytes = self._room_bytes = limit_bytes
+        self._dropped_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._limit_bytes - self._room_bytes + self._dropped_bytes
 
     def add(self, piece: bytes) -> None:
-        self.size_bytes += len(piece)
-        # Kept as it is, not copied, while it fits.
-        if self._room_bytes >= len(piece):
+        size = len(piece)
+        if self._room_bytes >= size:
+            # Kept as it is, not copied.
             self._pieces.append(piece)
-            self._room_bytes -= len(piece)
-        elif self._room_bytes:
+            self._room_bytes -= size
+            return
+        self._dropped_bytes += size - self._room_bytes
+        if self._room_bytes:
             self._pieces.append(piece[: self._room_bytes])
             self._room_bytes = 0
 
@@ -35,7 +41,7 @@ class BodyCapture:
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Capture:
     """One attempt of a request in progress; `close` makes it an Exchange, once.
 
@@ -50,16 +56,18 @@ class Capture:
     endpoint: str
     method: str
     path: str
-    attempt: int = 0
-    client_retry: int = 0
     payloads: exchange.PayloadPolicy
-    opt_out: exchange.LoggingOptOut = exchange.NO_OPT_OUT
     # How much of each body is kept.
     limit_bytes: int
     request_headers: exchange.RawHeaders
+    opt_out: exchange.LoggingOptOut = exchange.NO_OPT_OUT
+    client_retry: int = 0
+    attempt: int = 0
     started_at_us: int = field(default_factory=now_us)
     first_byte_at_us: int | None = None
     status: int | None = None
+    cache_status: str | None = None
+    cache_source_request_id: str | None = None
     # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: exchange.RawHeaders = ()
@@ -81,6 +89,8 @@ class Capture:
             started_at_us=now_us(),
             first_byte_at_us=None,
             status=None,
+            cache_status=None,
+            cache_source_request_id=None,
             sent_credentials=(),
             response_headers=(),
             is_closed=False,
@@ -101,28 +111,12 @@ class Capture:
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
             sent = (*self.sent_credentials, *request_secrets(self.path, self.request_headers))
             response_headers, response_body = mask_echoed_credentials(sent, response_headers, response_body)
+        # By position, since 25 names would cost three times as much.
         return exchange.Exchange(
-            identity=self.identity,
-            tenant=self.tenant,
-            key_name=self.key_name,
-            provider=self.provider,
-            endpoint=self.endpoint,
-            method=self.method,
-            path=self.path,
-            started_at_us=self.started_at_us,
-            first_byte_at_us=self.first_byte_at_us,
-            ended_at_us=now_us(),
-            status=self.status,
-            outcome=outcome,
-            error=error,
-            attempt=self.attempt,
-            client_retry=self.client_retry,
-            payloads=self.payloads,
-            opt_out=self.opt_out,
-            request_headers=self.request_headers,
-            request_body=self.request_body.content(),
-            request_size=self.request_body.size_bytes,
-            response_headers=response_headers,
-            response_body=response_body,
-            response_size=self.response_body.size_bytes,
-        )
+            self.identity, self.provider, self.endpoint, self.method, self.path,
+            self.started_at_us, now_us(), outcome, self.tenant, self.key_name, self.first_byte_at_us,
+            self.status, error, self.attempt, self.client_retry, self.cache_status,
+            self.cache_source_request_id, self.payloads, self.opt_out,
+            self.request_headers, self.request_body.content(), self.request_body.size_bytes,
+            response_headers, response_body, self.response_body.size_bytes,
+        )  # fmt: skip

@@ -1,21 +1,20 @@
-"""Interpreter: reads facts and cost from stored exchanges, in a thread of its own."""
+"""Read facts and costs of exchanges: before what may not be kept is dropped, or from what is kept."""
 
-import asyncio
-import contextlib
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
-from gateway.errors import StoreUnavailable
-from gateway.models.clock import now_us
-from gateway.models.exchange import Exchange, metadata_model
+from gateway.models.exchange import Exchange, PayloadPolicy, metadata_model
 from gateway.models.request import Billing, Cost, Facts, Usage
-from gateway.store.base import RequestLog
+from gateway.recording.redaction import redact
 from gateway.wire import read_facts
 from gateway.wire.pricing import PricedProvider, PriceTable
+
+log = structlog.get_logger("gateway.recording")
+
+# In place of a price table's version.
+_CACHE_PRICES = "cache"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,147 +37,59 @@ class CostCalculator:
 
     def with_cost(self, exchange: Exchange, facts: Facts) -> Facts:
         cost = self.cost(exchange, (facts.model, facts.requested_model), facts.usage, facts.billing)
-        return facts if cost is None else replace(facts, cost=cost)
+        return _of_cached_answer(exchange, facts if cost is None else replace(facts, cost=cost))
+
+    def read_facts(self, exchange: Exchange) -> Facts:
+        return _of_cached_answer(
+            exchange, read_facts_safely(exchange, lambda each: read_facts(each, self.cost))
+        )
 
 
-log = structlog.get_logger("gateway.recording")
-
-# Exchanges beyond this are read back from the store when there is room.
-MAX_BACKLOG_BYTES = 64 * 1024 * 1024
-
-BATCH_ROWS = 256
-# The first exchange of a batch waits for others: changing threads costs more than reading facts.
-GATHER_SECONDS = 0.02
-
-# Rows that were read back are remembered while they may still be submitted.
-MAX_REMEMBERED_ROWS = 16 * BATCH_ROWS
-
-RETRY_SECONDS = 1.0
-
-# Called once for each exchange whose facts are stored, on the interpreter's thread. Must not raise.
-Observer = Callable[[Exchange, Facts], None]
+def _of_cached_answer(exchange: Exchange, facts: Facts) -> Facts:
+    """Return the facts of a request, without cost and ids where its answer was one given before."""
+    if not exchange.is_from_cache:
+        return facts
+    # The ids in an answer name the request that the provider answered.
+    return replace(facts, cost=Cost(0, _CACHE_PRICES), response_id=None, other_response_ids=())
 
 
-class Interpreter:
-    """Reads facts of stored exchanges in batches."""
+@dataclass(frozen=True, slots=True)
+class PreparedExchange:
+    """An exchange as it may be kept, and what was read of it before."""
 
-    def __init__(
-        self,
-        request_log: RequestLog,
-        prices: PriceTable,
-        base_urls: Callable[[str], str | None],
-        observers: Sequence[Observer] = (),
-    ) -> None:
-        self._log = request_log
-        self._pricing = CostCalculator(prices, base_urls)
-        self._observers = tuple(observers)
-        self._waiting: deque[tuple[int, Exchange]] = deque()
-        self._waiting_bytes = 0
-        self._wakeup = asyncio.Event()
-        self._has_leftovers = True
-        self._read_back: deque[int] = deque(maxlen=MAX_REMEMBERED_ROWS)
-        self._is_closing = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="interpreter")
-        self._task: asyncio.Task[None] | None = None
+    exchange: Exchange
+    facts: Facts | None = None
 
-    def start(self) -> None:
-        # Rows that an earlier process left come first.
-        self._task = asyncio.create_task(self._run(), name="interpreter")
-        self._wakeup.set()
 
-    def submit(self, stored: Sequence[tuple[int, Exchange]]) -> None:
-        for seq, exchange in stored:
-            size = len(exchange.request_body) + len(exchange.response_body)
-            if self._waiting_bytes + size > MAX_BACKLOG_BYTES and self._waiting:
-                self._has_leftovers = True
-                continue
-            self._waiting.append((seq, exchange))
-            self._waiting_bytes += size
-        self._wakeup.set()
+def prepare(exchange: Exchange) -> PreparedExchange:
+    """Return what may be kept, with the facts where what is kept no longer shows them."""
+    if is_kept_whole(exchange):
+        return PreparedExchange(exchange)
+    return PreparedExchange(_redacted(exchange), read_facts_safely(exchange))
 
-    def expect_leftovers(self) -> None:
-        """Look for stored rows that were not submitted here."""
-        self._has_leftovers = True
-        self._wakeup.set()
 
-    async def close(self) -> None:
-        """Finish what was submitted, then stop."""
-        self._is_closing = True
-        self._wakeup.set()
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown()
+def is_kept_whole(exchange: Exchange) -> bool:
+    opt_out = exchange.opt_out
+    return exchange.payloads is PayloadPolicy.FULL and not opt_out.request and not opt_out.response
 
-    async def _run(self) -> None:
-        while not (self._is_closing and not self._waiting):
-            if self._waiting:
-                if not self._is_closing and len(self._waiting) < BATCH_ROWS:
-                    await asyncio.sleep(GATHER_SECONDS)
-                if batch := self._take():
-                    await self._annotate(batch)
-            elif self._has_leftovers and not self._is_closing:
-                await self._interpret_leftovers()
-            else:
-                await self._wakeup.wait()
-                self._wakeup.clear()
 
-    def _take(self) -> list[tuple[int, Exchange]]:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH_ROWS, len(self._waiting)))]
-        self._waiting_bytes -= sum(len(e.request_body) + len(e.response_body) for _, e in batch)
-        if not self._read_back:
-            return batch
-        read_back = set(self._read_back)
-        return [(seq, exchange) for seq, exchange in batch if seq not in read_back]
+def _redacted(exchange: Exchange) -> Exchange:
+    if exchange.payloads is not PayloadPolicy.REDACTED:
+        return exchange
+    try:
+        return redact(exchange)
+    except Exception:
+        log.exception(
+            "a payload could not be redacted and is dropped", request_id=exchange.identity.request_id
+        )
+        return replace(exchange, payloads=PayloadPolicy.OFF)
 
-    async def _interpret_leftovers(self) -> None:
-        # Cleared before reading, since more may arrive meanwhile.
-        self._has_leftovers = False
-        try:
-            leftovers = await self._log.uninterpreted(BATCH_ROWS)
-        except StoreUnavailable:
-            self._has_leftovers = True
-            await self._pause()
-            return
-        if leftovers:
-            self._has_leftovers = True
-            # Some may be submitted too: observers get those once, and with the payload that the store may lack.
-            self._read_back.extend(seq for seq, _ in leftovers)
-            whole = dict(self._waiting)
-            await self._annotate([(seq, whole.get(seq, exchange)) for seq, exchange in leftovers])
 
-    async def _annotate(self, batch: list[tuple[int, Exchange]]) -> None:
-        loop = asyncio.get_running_loop()
-        facts = await loop.run_in_executor(self._thread, self._interpret, batch)
-        try:
-            counted = await self._log.annotate(facts, now_us())
-        except StoreUnavailable as error:
-            # The rows are in the store with their payloads, so this work can be done again from there.
-            log.warning(
-                "facts could not be stored; they will be read again", rows=len(batch), reason=str(error)
-            )
-            self._has_leftovers = True
-            await self._pause()
-        else:
-            await loop.run_in_executor(self._thread, self._notify, batch, counted)
-
-    async def _pause(self) -> None:
-        if not self._is_closing:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wakeup.wait(), RETRY_SECONDS)
-
-    def _interpret(self, batch: Sequence[tuple[int, Exchange]]) -> list[tuple[int, Facts]]:
-        return [(seq, self._interpret_one(exchange)) for seq, exchange in batch]
-
-    def _interpret_one(self, exchange: Exchange) -> Facts:
-        try:
-            return read_facts(exchange, self._pricing.cost)
-        except Exception as error:
-            # One unreadable row must not stop the others.
-            log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
-            return Facts(note=f"interpretation failed: {type(error).__name__}")
-
-    def _notify(self, batch: Sequence[tuple[int, Exchange]], facts: Sequence[tuple[int, Facts]]) -> None:
-        for (_, exchange), (_, found) in zip(batch, facts, strict=True):
-            ended = exchange if found.outcome is None else replace(exchange, outcome=found.outcome)
-            for observe in self._observers:
-                observe(ended, found)
+def read_facts_safely(exchange: Exchange, read: Callable[[Exchange], Facts] = read_facts) -> Facts:
+    """Return the facts of an exchange, or a note that they cannot be read."""
+    try:
+        return read(exchange)
+    except Exception as error:
+        # One unreadable row must not stop the others.
+        log.exception("exchange could not be interpreted", request_id=exchange.identity.request_id)
+        return Facts(note=f"interpretation failed: {type(error).__name__}")

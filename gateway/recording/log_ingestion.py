@@ -11,7 +11,7 @@ from gateway.models.exchange import Exchange, PayloadPolicy
 from gateway.models.feedback import Receipt
 from gateway.models.principal import Principal
 from gateway.models.request import Facts, ImportedRequest, Usage
-from gateway.recording.interpreter import CostCalculator, Interpreter
+from gateway.recording.interpreter import CostCalculator
 from gateway.recording.redaction import redact
 from gateway.store.base import RequestLog
 from gateway.wire import read_facts
@@ -107,13 +107,21 @@ LogPolicy = Callable[[Principal, str], PayloadPolicy]
 
 
 class LogIngestionService:
+    """Takes what callers logged themselves; `observe` is called for each once it is stored."""
+
     def __init__(
-        self, store: RequestLog, interpreter: Interpreter, policy_of: LogPolicy, limit_bytes: int
+        self,
+        store: RequestLog,
+        pricing: CostCalculator,
+        policy_of: LogPolicy,
+        limit_bytes: int,
+        observe: Callable[[Exchange, Facts], None] = lambda exchange, facts: None,
     ) -> None:
         self.policy_of = policy_of
         self._store = store
-        self._interpreter = interpreter
+        self._pricing = pricing
         self._limit_bytes = limit_bytes
+        self._observe = observe
 
     async def insert(
         self, exchanges: Sequence[Exchange], principal: Principal, receipt: Receipt | None = None
@@ -122,13 +130,20 @@ class LogIngestionService:
         first call. Raises Conflict for a used idempotency key."""
         if earlier := await self._earlier(receipt):
             return list(earlier.feedback_ids)
-        kept = await asyncio.to_thread(lambda: [self._apply_policy(each, principal) for each in exchanges])
+        # Facts are read of the whole bodies.
+        rows = await asyncio.to_thread(
+            lambda: [
+                (self._apply_policy(each, principal), self._pricing.read_facts(each)) for each in exchanges
+            ]
+        )
         try:
-            seqs = await self._store.insert(kept, receipt)
+            counted = await self._store.insert(rows, now_us(), receipt)
         except Conflict:
             # A concurrent retry stored it first.
             return await self.insert(exchanges, principal, receipt)
-        self._interpreter.submit(list(zip(seqs, exchanges, strict=True)))
+        for exchange, (_, facts) in zip(exchanges, counted, strict=True):
+            ended = exchange if facts.outcome is None else replace(exchange, outcome=facts.outcome)
+            self._observe(ended, facts)
         return [exchange.identity.request_id for exchange in exchanges]
 
     async def _earlier(self, receipt: Receipt | None) -> Receipt | None:

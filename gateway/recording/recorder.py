@@ -1,274 +1,226 @@
-"""Recorder: stores exchanges in groups; rows go to a journal file while the store fails."""
+"""Recorder: appends finished exchanges to the journal of this gateway before their answers end."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
 from gateway.errors import StoreUnavailable
-from gateway.models.exchange import Exchange, PayloadPolicy
+from gateway.models.exchange import Exchange
 from gateway.periodic import PeriodicTask
-from gateway.recording.interpreter import Interpreter
-from gateway.recording.redaction import redact
-from gateway.store import WorkerSlots
-from gateway.store.base import RequestLog, Store
-from gateway.store.journal import Journal, replay_journal
+from gateway.recording.interpreter import is_kept_whole, prepare
+from gateway.store.journal import encode_record
+from gateway.store.journal_files import GatewayJournal, JournalState, SegmentWriter
 
 log = structlog.get_logger("gateway.recording")
 
-RETRY_SECONDS = 1.0
+# Longer exchanges are written by a thread, so that no stream stands still meanwhile.
+MAX_DIRECT_BYTES = 256 * 1024
 
-# Replayed within a moment.
-FEW_ROWS = 200
+# How long exchanges may be kept in memory with `durability: interval`, and how many bytes of them.
+INTERVAL_SECONDS = 0.05
+MAX_INTERVAL_BYTES = 1024 * 1024
 
+# Segments are this large, or an eighth of what the journal may have.
+SEGMENT_BYTES = 16 * 1024 * 1024
 
-class Overflow:
-    """The journal for rows that the store does not take, and its replay."""
+# Segments are ended after so long, so that what the store has does not stay in a file beside it.
+MAX_SEGMENT_AGE_US = 10_000_000
+ROTATION_SECONDS = 0.5
 
-    def __init__(
-        self, journal: Journal, store: Store, interpreter: Interpreter, abandoned: Sequence[Journal] = ()
-    ) -> None:
-        self._journal = journal
-        self._journals = (*abandoned, journal)
-        self._store = store
-        self._interpreter = interpreter
-        self._retry: asyncio.Task[None] | None = None
-        self._replay_end: asyncio.Future[None] | None = None
-        self.is_engaged = False
-        self.rows_journaled = 0
-        self.rows_lost = 0
+_FULL = "the journal is as large as storage.journal_max_bytes allows"
 
-    async def start(self) -> None:
-        if not self._all_empty:
-            await self._replay()
+# A line of the log for all rows that are lost meanwhile.
+_LOSS_LOG_SECONDS = 5.0
 
-    def engage(self, reason: str) -> None:
-        """Send rows to the journal until it is replayed."""
-        if not self.is_engaged:
-            log.error("store failed; rows go to the journal", reason=reason)
-            self.is_engaged = True
-            self._retry = asyncio.create_task(self._retry_replay(), name="overflow")
-
-    async def takes_rows(self) -> bool:
-        # Waits while the last few are replayed: under load the journal would never be empty otherwise.
-        if self._replay_end is not None:
-            await asyncio.shield(self._replay_end)
-        return self.is_engaged
-
-    def refuse_while_engaged(self) -> None:
-        if self.is_engaged:
-            raise StoreUnavailable("the store takes no rows, so no requests are served.")
-
-    def add(self, exchanges: Sequence[Exchange]) -> None:
-        for exchange in exchanges:
-            try:
-                self._journal.add(exchange)
-                self.rows_journaled += 1
-            except StoreUnavailable as error:
-                self.rows_lost += 1
-                log.error("row lost", request_id=exchange.identity.request_id, reason=str(error))
-
-    async def close(self) -> None:
-        # The journal stays for the next start.
-        if self._retry is not None:
-            self._retry.cancel()
-            await asyncio.gather(self._retry, return_exceptions=True)
-
-    @property
-    def _all_empty(self) -> bool:
-        return all(journal.is_empty for journal in self._journals)
-
-    async def _retry_replay(self) -> None:
-        while self.is_engaged:
-            await asyncio.sleep(RETRY_SECONDS)
-            await self._replay()
-
-    async def _replay(self) -> None:
-        try:
-            count = await self._empty()
-        except Exception as error:
-            # Any error: the journal still has the rows, and the next try may work.
-            log.warning("journal could not be replayed", reason=str(error) or repr(error))
-            if not self.is_engaged:
-                self.engage(str(error))
-            return
-        self._interpreter.expect_leftovers()
-        log.warning("journal replayed", rows=count)
-
-    async def _empty(self) -> int:
-        # Rows may be added to the journals meanwhile.
-        count = 0
-        try:
-            while True:
-                before = self.rows_journaled
-                count += sum([await replay_journal(journal, self._store) for journal in self._journals])
-                if self._all_empty:
-                    self.is_engaged = False
-                    return count
-                # Once a round found few rows, writers wait for the last round.
-                if self.rows_journaled - before <= FEW_ROWS and self._replay_end is None:
-                    self._replay_end = asyncio.get_running_loop().create_future()
-        finally:
-            if self._replay_end is not None:
-                self._replay_end.set_result(None)
-                self._replay_end = None
+# The size of the journal is looked at after so many more bytes.
+_SIZE_CHECK_BYTES = 256 * 1024
 
 
-# Several times in a lease.
-RENEW_SECONDS = 5.0
+@dataclass(frozen=True, slots=True)
+class JournalLimit:
+    """How large the journal may become, and whether requests are refused before rows are lost."""
 
-
-class WorkerSlotRenewal:
-    """Renews a worker slot; has rows of dead workers interpreted."""
-
-    def __init__(self, slots: WorkerSlots, on_takeover: Callable[[], None]) -> None:
-        self._slots = slots
-        self._on_takeover = on_takeover
-        self._renewing = PeriodicTask(
-            "worker-slot", self._renew, pause_seconds=RENEW_SECONDS, failed="worker slot could not be renewed"
-        )
-
-    def start(self) -> None:
-        self._renewing.start()
-
-    async def close(self) -> None:
-        """Stop, and release the slot."""
-        await self._renewing.close()
-        await asyncio.to_thread(self._slots.release)
-
-    async def _renew(self) -> None:
-        if taken := await asyncio.to_thread(self._slots.renew):
-            log.info("rows of a dead worker taken over", rows=taken)
-            self._on_takeover()
-
-
-# A busy gateway lets exchanges gather: a group costs a change of threads and a commit, whatever its size. A lone
-# exchange does not wait.
-GATHER_SECONDS = 0.001
-
-# Callers wait beyond this, whatever the durability.
-MAX_QUEUE_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Batch:
-    # Exchanges stored together, and futures done once they are.
-
-    begun_at: float
-    exchanges: list[Exchange] = field(default_factory=list)
-    waiting: list[asyncio.Future[None]] = field(default_factory=list)
-    size_bytes: int = 0
+    max_bytes: int
+    refuses: bool = False
 
 
 class Recorder:
-    """Stores finished exchanges in groups: those that end while one is written form the next.
-    `may_lose_seconds`: how old exchanges may be that a kill loses; 0: `record` waits for the store."""
+    """Appends exchanges to the journal; `interval`: later, `syncs`: on the disk, before `record` returns."""
 
     def __init__(
         self,
-        request_log: RequestLog,
-        interpreter: Interpreter,
-        overflow: Overflow,
+        writer: SegmentWriter,
+        state: JournalState,
+        limit: JournalLimit,
         *,
-        may_lose_seconds: float,
+        interval: bool = False,
+        syncs: bool = False,
     ) -> None:
-        self._log = request_log
-        self._interpreter = interpreter
-        self._overflow = overflow
-        self._may_lose_seconds = may_lose_seconds
+        self.rows_lost = 0
+        self._writer = writer
+        self._state = state
+        self._limit = limit
+        self._has_interval = interval
+        self._is_direct = not interval and not syncs
+        self._waiting: list[tuple[Exchange, asyncio.Future[None]]] = []
+        self._group: asyncio.Task[None] | None = None
+        self._interval: list[list[bytes]] = []
+        self._interval_bytes = 0
+        self._interval_timer: asyncio.TimerHandle | None = None
+        self._unchecked_bytes = _SIZE_CHECK_BYTES
+        self._is_full = False
+        self._silent_until = 0.0
+        self._disk_failure: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._next: _Batch | None = None
-        self._in_store: _Batch | None = None
-        self._wakeup = asyncio.Event()
-        self._is_closing = False
-        self._task: asyncio.Task[None] | None = None
+        self._rotation = PeriodicTask(
+            "journal rotation",
+            self._rotate,
+            pause_seconds=ROTATION_SECONDS,
+            failed="the journal was not rotated",
+        )
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="recorder")
+        self._rotation.start(ROTATION_SECONDS)
 
     @property
-    def queued(self) -> int:
-        return sum(len(batch.exchanges) for batch in (self._next, self._in_store) if batch is not None)
+    def failure(self) -> str | None:
+        """Why the journal takes no rows; None while it takes them."""
+        return self._disk_failure or (_FULL if self._is_full else None)
+
+    def refuse_while_failing(self) -> None:
+        """Raise StoreUnavailable while rows would be lost, or wait for a store that fails."""
+        self._check_size()
+        if self.failure is not None or self._state.failing_since_us:
+            raise StoreUnavailable("the store takes no rows, so no requests are served.")
 
     def record_without_waiting(self, exchange: Exchange) -> None:
         """Take the exchange of a cancelled caller."""
-        self._add(exchange)
+        if not self._append_directly(exchange):
+            self._add(exchange)
 
     async def record(self, exchange: Exchange) -> None:
         """Take an exchange, and return when it is safe enough."""
-        batch = self._add(exchange)
-        if not self._may_lose_seconds or self._is_overdue():
-            stored = self._loop.create_future()
-            batch.waiting.append(stored)
-            await stored
+        if not self._append_directly(exchange):
+            await self._add(exchange)
+
+    def flush(self) -> None:
+        """Append what waits for the end of the interval."""
+        if self._interval_timer is not None:
+            self._interval_timer.cancel()
+            self._interval_timer = None
+        records, self._interval, self._interval_bytes = self._interval, [], 0
+        if records:
+            self._append(records)
 
     async def close(self) -> None:
-        """Store the rest, then stop."""
-        self._is_closing = True
-        self._wakeup.set()
-        if self._task is not None:
-            await self._task
+        """Append the rest, then stop."""
+        await self._rotation.close()
+        while self._group is not None:
+            await asyncio.gather(self._group, return_exceptions=True)
+        self.flush()
+        self._writer.close()
 
-    def _add(self, exchange: Exchange) -> _Batch:
-        batch = self._next
-        if batch is None:
-            batch = self._next = _Batch(self._loop.time())
-            self._wakeup.set()
-        batch.exchanges.append(exchange)
-        batch.size_bytes += len(exchange.request_body) + len(exchange.response_body)
-        return batch
+    def _append_directly(self, exchange: Exchange) -> bool:
+        size = len(exchange.request_body) + len(exchange.response_body)
+        if self._group is not None or size > MAX_DIRECT_BYTES or not is_kept_whole(exchange):
+            return False
+        if self._is_direct:
+            self._append([encode_record(exchange)])
+        elif self._has_interval:
+            self._append_later(encode_record(exchange), size)
+        else:
+            return False
+        return True
 
-    def _is_overdue(self) -> bool:
-        batches = [batch for batch in (self._in_store, self._next) if batch is not None]
-        return (
-            self._loop.time() - batches[0].begun_at > self._may_lose_seconds
-            or sum(batch.size_bytes for batch in batches) > MAX_QUEUE_BYTES
-        )
+    def _append_later(self, record: list[bytes], size: int) -> None:
+        self._interval.append(record)
+        self._interval_bytes += size
+        if self._interval_bytes > MAX_INTERVAL_BYTES:
+            self.flush()
+        elif self._interval_timer is None:
+            self._interval_timer = self._loop.call_later(INTERVAL_SECONDS, self.flush)
 
-    async def _run(self) -> None:
-        while True:
-            if self._next is None:
-                if self._is_closing:
-                    return
-                await self._wakeup.wait()
-                self._wakeup.clear()
-                continue
-            batch, self._next = self._next, None
-            self._in_store = batch
-            await self._store(batch.exchanges)
-            self._in_store = None
-            for stored in batch.waiting:
-                if not stored.done():
-                    stored.set_result(None)
-            if len(batch.exchanges) > 1:
-                await asyncio.sleep(GATHER_SECONDS)
+    def _add(self, exchange: Exchange) -> asyncio.Future[None]:
+        taken = self._loop.create_future()
+        self._waiting.append((exchange, taken))
+        if self._group is None:
+            self._group = self._loop.create_task(self._write_groups(), name="recorder")
+        return taken
 
-    async def _store(self, exchanges: list[Exchange]) -> None:
+    async def _write_groups(self) -> None:
+        # The writer is for one thread at a time: what ends meanwhile forms the next group.
+        self.flush()
         try:
-            kept = await self._redacted(exchanges)
-        except Exception:
-            log.exception("payloads could not be redacted and are dropped", rows=len(exchanges))
-            kept = [replace(exchange, payloads=PayloadPolicy.OFF) for exchange in exchanges]
-        if await self._overflow.takes_rows():
-            self._overflow.add(kept)
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                await asyncio.to_thread(self._write, [exchange for exchange, _ in group])
+                for _, taken in group:
+                    if not taken.done():
+                        taken.set_result(None)
+        finally:
+            self._group = None
+
+    def _write(self, exchanges: list[Exchange]) -> None:
+        prepared = [prepare(exchange) for exchange in exchanges]
+        self._append([encode_record(each.exchange, each.facts) for each in prepared])
+
+    def _append(self, records: list[list[bytes]]) -> None:
+        self._unchecked_bytes += sum(map(len, records[0]))
+        if self._unchecked_bytes >= _SIZE_CHECK_BYTES or self._is_full:
+            self._check_size()
+        if self._is_full and not self._limit.refuses:
+            self._lose(len(records), _FULL)
             return
         try:
-            seqs = await self._log.append(kept)
-        except StoreUnavailable as error:
-            self._overflow.engage(str(error))
-            self._overflow.add(kept)
-        except Exception as error:
-            # Any error: the rows must not be lost, and callers must not hang.
-            log.exception("store failed unexpectedly", rows=len(kept))
-            self._overflow.engage(repr(error))
-            self._overflow.add(kept)
+            self._writer.append(records)
+        except OSError as error:
+            self._append_each(records, error)
         else:
-            self._interpreter.submit(list(zip(seqs, exchanges, strict=True)))
+            self._disk_failure = None
 
-    async def _redacted(self, exchanges: list[Exchange]) -> list[Exchange]:
-        if all(exchange.payloads is not PayloadPolicy.REDACTED for exchange in exchanges):
-            return exchanges
-        return await asyncio.to_thread(
-            lambda: [redact(e) if e.payloads is PayloadPolicy.REDACTED else e for e in exchanges]
-        )
+    def _append_each(self, records: list[list[bytes]], error: OSError) -> None:
+        # A disk without room for all may have some for the shorter ones.
+        self._disk_failure = (error.strerror or repr(error)).lower()
+        lost = len(records)
+        for record in records if lost > 1 else ():
+            with suppress(OSError):
+                self._writer.append([record])
+                lost -= 1
+        if lost:
+            self._lose(lost, self._disk_failure)
+
+    def _lose(self, rows: int, reason: str) -> None:
+        self.rows_lost += rows
+        if self._loop.time() >= self._silent_until:
+            self._silent_until = self._loop.time() + _LOSS_LOG_SECONDS
+            log.error("rows are lost: the journal takes none", reason=reason, lost=self.rows_lost)
+
+    def _check_size(self) -> None:
+        self._unchecked_bytes = 0
+        self._is_full = self._state.size_bytes() >= self._limit.max_bytes
+
+    async def _rotate(self) -> None:
+        if self._group is not None:
+            return
+        self._writer.end_old_segment(MAX_SEGMENT_AGE_US)
+        self._check_size()
+        if self._disk_failure is not None and self._writer.can_write():
+            self._disk_failure = None
+
+
+def open_recorder(
+    journal: GatewayJournal,
+    worker: int,
+    durability: Literal["commit", "disk", "interval"],
+    max_bytes: int,
+    *,
+    refuses: bool,
+) -> Recorder:
+    """Return what journals the requests of a worker."""
+    syncs = durability == "disk"
+    writer = SegmentWriter(journal, worker, min(SEGMENT_BYTES, max_bytes // 8), syncs=syncs)
+    limit = JournalLimit(max_bytes, refuses=refuses)
+    return Recorder(writer, journal.state, limit, interval=durability == "interval", syncs=syncs)

@@ -11,35 +11,41 @@ from gateway.store import backup, locks
 from gateway.store.base import CopyInfo as CopyInfo
 from gateway.store.base import Decode, Store, leave_encoded
 from gateway.store.base import StoreInfo as StoreInfo
-from gateway.store.journal import Journal
-from gateway.store.locks import WorkerSlots as WorkerSlots
-from gateway.store.sqlite.store import SqliteWorkerSlots, open_sqlite
+from gateway.store.journal_files import gateway_folders, is_gateway_alive
+from gateway.store.sqlite.analysts import AnalystFile as AnalystFile
+from gateway.store.sqlite.analysts import ReadTexts, open_file_for_analysts
+from gateway.store.sqlite.connection import CACHE_KIB
+from gateway.store.sqlite.store import open_sqlite
 
 HERE = Path()
+
+
+# For who reads a store once, from its first row to its last.
+READ_ONCE_CACHE_KIB = 2 * 1024
 
 
 async def open_store(
     url: str,
     decode: Decode = leave_encoded,
-    worker_slots: tuple[int, ...] = (0,),
     read_url: str | None = None,
     query_seconds: float | None = None,
+    cache_kib: int = CACHE_KIB,
 ) -> Store:
     """Open a store, creating or upgrading its tables as needed. Raises BadInput or StoreUnavailable.
 
     Args:
         url: `sqlite:///gateway.db`, `sqlite:////var/lib/gateway.db` or `postgresql://user@host/database`.
         decode: undoes the content-encoding of bodies where their text is searched.
-        worker_slots: rows are stored under the first; uninterpreted rows of all of them are interpreted here.
         read_url: a replica on a server that answers queries.
         query_seconds: time limit of a query; None for none.
+        cache_kib: pages of a file that each connection keeps for its next query.
     """
     if is_server_url(url):
         with _explain_missing_driver():
             from gateway.store.postgres.store import PostgresStore, open_connection
         connection = await asyncio.to_thread(open_connection, url)
-        return PostgresStore(connection, url, decode, worker_slots, read_url, query_seconds)
-    return await open_sqlite(locks.database_path(url), decode, worker_slots, query_seconds)
+        return PostgresStore(connection, url, decode, read_url, query_seconds)
+    return await open_sqlite(locks.database_path(url), decode, query_seconds, cache_kib)
 
 
 @contextmanager
@@ -59,41 +65,23 @@ def check_driver(url: str) -> None:
             import gateway.store.postgres.store  # noqa: F401
 
 
-def acquire_worker_slots(url: str, number: int, workers: int, local_dir: Path = HERE) -> WorkerSlots:
-    """Take worker slot `number` of a gateway, or another one. Blocks. Raises StoreUnavailable."""
-    files = locks.acquire_file_slots(_local_path(url, local_dir), number, workers)
-    if not is_server_url(url):
-        return SqliteWorkerSlots(locks.database_path(url), files)
-    try:
-        with _explain_missing_driver():
-            from gateway.store.postgres.store import LeasedWorkerSlots
-        return LeasedWorkerSlots(url, files)
-    except BaseException:
-        files.release()
-        raise
-
-
 def is_in_use(url: str, local_dir: Path = HERE) -> bool:
     """Tell whether a gateway of this machine uses the store."""
-    return locks.has_live_worker(_local_path(url, local_dir))
+    return any(map(is_gateway_alive, gateway_folders(journal_root(url, local_dir))))
 
 
-def journal_path(url: str, worker: int, local_dir: Path = HERE) -> Path:
-    """Return the journal of a worker."""
-    return locks.journal_file(_local_path(url, local_dir), worker)
-
-
-def has_journaled_rows(url: str, local_dir: Path = HERE) -> bool:
-    """Tell whether exchanges wait in the journal of any worker on this machine."""
-    return any(not Journal(path).is_empty for path in locks.journal_files(_local_path(url, local_dir)))
+def journal_root(url: str, local_dir: Path = HERE) -> Path:
+    """Return the folder of the journals of all gateways of this machine on the store."""
+    return locks.sibling_path(local_path(url, local_dir), ".journal")
 
 
 def exports_path(url: str, local_dir: Path = HERE) -> Path:
     """Return the folder of export files beside the store."""
-    return locks.sibling_path(_local_path(url, local_dir), ".exports")
+    return locks.sibling_path(local_path(url, local_dir), ".exports")
 
 
-def _local_path(url: str, local_dir: Path) -> Path:
+def local_path(url: str, local_dir: Path = HERE) -> Path:
+    """Return the path that the names of local files of the store begin with."""
     return local_dir.absolute() / local_database_name(url) if is_server_url(url) else locks.database_path(url)
 
 
@@ -108,6 +96,13 @@ def restore_store(url: str, copy: Path, *, set_aside: bool) -> backup.RestoreRes
     `back_up_store`."""
     _refuse_server(url, "pg_restore brings a dump back.")
     return backup.restore_database(locks.database_path(url), copy, set_aside=set_aside)
+
+
+def open_for_analysts(url: str, read_texts: ReadTexts | None = None) -> AnalystFile:
+    """Open a store file for analysts' tools, without the texts of bodies unless `read_texts` reads them. Blocks.
+    Raises BadInput or StoreUnavailable."""
+    _refuse_server(url, "Tools for PostgreSQL read the same views there.")
+    return open_file_for_analysts(locks.database_path(url), read_texts)
 
 
 def inspect_store(url: str) -> StoreInfo:
@@ -130,4 +125,6 @@ def measure_store(url: str) -> int:
 
 def _refuse_server(url: str, hint: str) -> None:
     if is_server_url(url):
-        raise BadInput("the store is a database on a server, which this command cannot copy.", hint=hint)
+        raise BadInput(
+            "the store is a database on a server, and this command is for SQLite files.", hint=hint
+        )

@@ -35,7 +35,7 @@ FEEDBACK_FIELDS = (NO_FIELD, *REQUEST_FIELDS, metrics.GRADE_FIELD)
 _OTHER_TABLE = "joined"
 
 # Lengths of rollups in microseconds, the longest first.
-SPANS = (metrics.DAY_US, metrics.HOUR_US)
+SPANS = (metrics.WEEK_US, metrics.DAY_US, metrics.QUARTER_DAY_US, metrics.HOUR_US)
 
 # Starts of the spans that have rollups, in order, by their length.
 RolledUpSpans = dict[int, list[int]]
@@ -203,7 +203,7 @@ def _subtract_runs(gap: tuple[int, int], covered: Iterable[tuple[int, int]]) -> 
 _MAX_SUMMED_VALUE = 10**12
 
 # Columns that are combined by their maximum, not their sum.
-_MAXIMUM_COLUMNS = ("last_started_at_us",)
+MAXIMUM_COLUMNS = ("last_started_at_us",)
 
 _BY_GROUP = "GROUP BY 1, 2, 3"
 _BY_CLASS = "GROUP BY 1, 2, 3, 4"
@@ -229,19 +229,25 @@ def _flag(condition: str) -> str:
 
 def sum_columns(columns: Mapping[str, str]) -> str:
     """Return the sums of columns, given the SQL of each column."""
-    return ", ".join(f"{'max' if key in _MAXIMUM_COLUMNS else 'sum'}({sql})" for key, sql in columns.items())
+    return ", ".join(f"{'max' if key in MAXIMUM_COLUMNS else 'sum'}({sql})" for key, sql in columns.items())
+
+
+# Columns with the end of what is measured.
+_ENDS = {metrics.Measure.DURATION: "ended_at_us", metrics.Measure.FIRST_BYTE: "first_byte_at_us"}
 
 
 @cache
-def latency_class(dialect: Dialect) -> str:
-    """Return the SQL of `gateway.models.metrics.latency_class`."""
-    took = f"{dialect.greatest}((ended_at_us - started_at_us) / 1000, 0)"
+def latency_class(dialect: Dialect, measure: metrics.Measure = metrics.Measure.DURATION) -> str:
+    """Return the SQL of `gateway.models.metrics.latency_class`; null for a request without such a time."""
+    end = _ENDS[measure]
+    took = f"{dialect.greatest}(({end} - started_at_us) / 1000, 0)"
     exact_bits = metrics.EXACT_LATENCY_MS.bit_length() - 1
     steps = " ".join(
         f"WHEN {took} < {1 << bits} THEN {took} / {1 << bits - exact_bits} * {1 << bits - exact_bits}"
         for bits in range(exact_bits + 1, _LATENCY_BITS + 1)
     )
-    return f"CASE WHEN {took} < {metrics.EXACT_LATENCY_MS} THEN {took} {steps} ELSE {1 << _LATENCY_BITS} END"
+    exact = f"WHEN {end} IS NULL THEN NULL WHEN {took} < {metrics.EXACT_LATENCY_MS} THEN {took}"
+    return f"CASE {exact} {steps} ELSE {1 << _LATENCY_BITS} END"
 
 
 @cache
@@ -325,29 +331,40 @@ def feedback_query(
 
 
 def latency_query(
-    spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect
+    spec: metrics.MetricsQuery,
+    segment: Segment,
+    split: Split | None,
+    dialect: Dialect,
+    measure: metrics.Measure = metrics.Measure.DURATION,
 ) -> Query:
     """Select by bucket and group the class and number of durations; from rollups the numbers of classes as JSON."""
     if split is not None and segment.span_us is not None:
         # Not taken apart here, which takes a database several times as long.
-        return _from_rollups("latency_rollups", spec, segment, split, "classes", "", dialect)
-    return _from_requests(spec, segment, f"{latency_class(dialect)}, count(*)", _BY_CLASS, dialect)
+        of_measure = f"AND measure = '{measure}'"
+        return _from_rollups("latency_rollups", spec, segment, split, "classes", of_measure, dialect)
+    measured = replace(spec, where=AllOf((Comparison(_ENDS[measure], Op.NE, None), spec.where)))
+    return _from_requests(
+        measured, segment, f"{latency_class(dialect, measure)}, count(*)", _BY_CLASS, dialect
+    )
 
 
-def rolled_up_people_query(
-    spec: metrics.MetricsQuery, segment: Segment, split: Split, dialect: Dialect
+def packed_query(
+    table: str,
+    spec: metrics.MetricsQuery,
+    segment: Segment,
+    split: Split,
+    columns: Sequence[str],
+    dialect: Dialect,
 ) -> Query:
-    """Select bucket, groups and sums by person as JSON."""
-    return _from_rollups("people_rollups", spec, segment, split, "people", "", dialect)
+    """Select bucket, groups and packed columns of each rollup."""
+    return _from_rollups(table, spec, segment, split, ", ".join(columns), "", dialect)
 
 
 def group_count_query(
     spec: metrics.MetricsQuery, segments: Sequence[Segment], split: Split | None, dialect: Dialect
 ) -> Query:
     """Select the number of groups by bucket, in one statement, since a value may be in several segments."""
-    if len(segments) > _MOST_TERMS:
-        segments = [Segment(spec.from_us, spec.to_us)]
-    parts = [_group_values(spec, segment, split, dialect) for segment in segments]
+    parts = [usage_part(spec, part, split, (), dialect) for part in limit_terms(spec, segments)]
     return Query(
         f"WITH found (starts_at_us, value, second) AS ({' UNION ALL '.join(part.sql for part in parts)})"
         " SELECT starts_at_us, count(DISTINCT value) FROM found WHERE value IS NOT NULL GROUP BY 1",
@@ -355,12 +372,23 @@ def group_count_query(
     )
 
 
-def _group_values(
-    spec: metrics.MetricsQuery, segment: Segment, split: Split | None, dialect: Dialect
+def limit_terms(spec: metrics.MetricsQuery, segments: Sequence[Segment]) -> Sequence[Segment]:
+    """Return segments that one statement may read."""
+    return segments if len(segments) <= _MOST_TERMS else [Segment(spec.from_us, spec.to_us)]
+
+
+def usage_part(
+    spec: metrics.MetricsQuery,
+    segment: Segment,
+    split: Split | None,
+    columns: Sequence[str],
+    dialect: Dialect,
 ) -> Query:
+    """Select bucket, groups and some columns of `UsageSums` of each rollup or request, not summed up."""
     if split is not None and segment.span_us is not None:
-        return _from_rollups("usage_rollups", spec, segment, split, "", "", dialect)
-    return _from_requests(spec, segment, "", "", dialect)
+        return _from_rollups("usage_rollups", spec, segment, split, ", ".join(columns), "", dialect)
+    of_request = request_usage_columns(dialect)
+    return _from_requests(spec, segment, ", ".join(of_request[name] for name in columns), "", dialect)
 
 
 def group_operand(name: str, dialect: Dialect) -> Operand:
@@ -439,6 +467,13 @@ def _names_many(where: Filter) -> bool:
     if isinstance(where, Comparison):
         return isinstance(where.value, tuple) and len(where.value) >= _MANY_VALUES
     return isinstance(where, AllOf) and any(map(_names_many, where.parts))
+
+
+def names_one(where: Filter) -> bool:
+    """Tell whether a condition is met by the requests of one user or session only."""
+    if isinstance(where, Comparison):
+        return where.field in HIGH_CARDINALITY_FIELDS and where.op is Op.EQ and where.value is not None
+    return isinstance(where, AllOf) and any(map(names_one, where.parts))
 
 
 def _counted_feedback_by_time(dialect: Dialect) -> str:

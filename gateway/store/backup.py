@@ -4,20 +4,23 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.store import locks
 from gateway.store.base import CopyInfo, FeedbackInfo, StoreInfo, leave_encoded
+from gateway.store.body_codecs import BodyPacker
 from gateway.store.feedback import inspect_feedback
-from gateway.store.journal import Journal, batch_exchanges
-from gateway.store.requests import append_missing
-from gateway.store.rows import BodyPacker, list_from_json
+from gateway.store.imports import append_missing
+from gateway.store.journal import read_file
+from gateway.store.journal_files import SEGMENT_SUFFIX, all_segments
+from gateway.store.rows import list_from_json
 from gateway.store.sqlite.connection import (
     SqliteConnection,
     connect_reader,
@@ -72,14 +75,17 @@ def _live_roles(connection: sqlite3.Connection) -> tuple[frozenset[str], ...]:
 
 
 _STEP_PAGES = 1024
-# Every gateway has the first worker slot.
-_ASSIGN_TO_FIRST_WORKER = "UPDATE requests SET worker = 0 WHERE interpreted_at_us IS NULL AND worker <> 0"
 
+_POSITION = "SELECT position FROM journal_positions WHERE segment = ?"
+_SET_POSITION = (
+    "INSERT INTO journal_positions (segment, position) VALUES (?, ?)"
+    " ON CONFLICT (segment) DO UPDATE SET position = excluded.position"
+)
 # Called with the number of pages copied, and the number of all pages.
 ReportPages = Callable[[int, int], None]
 
 
-def copy_database(source: Path, target: Path, journals: Sequence[Path], report: ReportPages) -> CopyInfo:
+def copy_database(source: Path, target: Path, journals: Mapping[str, Path], report: ReportPages) -> CopyInfo:
     """Copy a database with its journals into an empty file, and verify the copy. Raises StoreUnavailable."""
     with closing(connect_reader(source, leave_encoded)) as source_connection, translated_errors(source):
         require_gateway_database(source_connection, source)
@@ -99,22 +105,25 @@ def copy_database(source: Path, target: Path, journals: Sequence[Path], report: 
 
             target_connection.execute("PRAGMA synchronous = OFF")
             source_connection.backup(target_connection, pages=_STEP_PAGES, progress=sync_and_report)
-            target_connection.execute(_ASSIGN_TO_FIRST_WORKER)
-            for journal in journals:
-                _import_journal(target_connection, target, Journal(journal))
+            for name, journal in journals.items():
+                _import_journal(target_connection, target, name, journal)
             target_connection.execute("PRAGMA journal_mode = DELETE")
     return verify_database(target)
 
 
-def _import_journal(connection: SqliteConnection, path: Path, journal: Journal) -> None:
-    if journal.is_empty:
+def _import_journal(connection: SqliteConnection, path: Path, name: str, journal: Path) -> None:
+    if not journal.stat().st_size:
         return
     migrate_schema(connection, path)
     packer = BodyPacker()
-    for batch in batch_exchanges(journal.records()):
+    stored = connection.execute(_POSITION, (name.removesuffix(SEGMENT_SUFFIX),)).fetchone()
+    for batch in read_file(journal, 0 if stored is None else stored[0]):
         connection.execute("BEGIN")
-        append_missing(connection, packer, [(exchange, None) for exchange in batch], 0, now_us())
+        # Without facts: the gateway that opens the copy reads them. What was stored meanwhile is left out.
+        append_missing(connection, packer, [(entry.exchange, entry.facts) for entry in batch], now_us())
         connection.execute("COMMIT")
+    if name.endswith(SEGMENT_SUFFIX):
+        connection.execute(_SET_POSITION, (name.removesuffix(SEGMENT_SUFFIX), journal.stat().st_size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ def back_up_database(source: Path, target: Path, report: ReportPages, *, overwri
     if locks.is_part_of_store(source, target):
         raise Conflict(f"{target} is the store itself, or a part of it.", hint="Choose another name.")
     _refuse_existing(target, overwrite)
-    with _atomic_file(target) as temporary, _copied_journals(locks.journal_files(source)) as journals:
+    with _atomic_file(target) as temporary, _copied_journals(source) as journals:
         copied = copy_database(source, temporary, journals, report)
         _refuse_existing(target, overwrite)
     return copied
@@ -151,13 +160,19 @@ def restore_database(target: Path, backup: Path, *, set_aside: bool) -> RestoreR
 
 
 @contextmanager
-def _copied_journals(journals: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    # A gateway may replay and remove them at any time; copied before the database, nothing is missed.
+def _copied_journals(source: Path) -> Iterator[Mapping[str, Path]]:
+    # A gateway may store and remove them at any time; copied before the database, nothing is missed.
+    segments = {
+        f"{segment.name}{SEGMENT_SUFFIX}": segment.path
+        for segment in all_segments(locks.sibling_path(source, ".journal"))
+    }
+    # Those of earlier versions.
+    old = {path.name: path for path in sorted(source.parent.glob(f"{escape(source.name)}.spill*"))}
     with tempfile.TemporaryDirectory(prefix="gateway-backup-") as folder:
-        copies = []
-        for journal in journals:
+        copies: dict[str, Path] = {}
+        for number, (name, path) in enumerate({**segments, **old}.items()):
             with suppress(FileNotFoundError):
-                copies.append(Path(shutil.copy(journal, folder)))
+                copies[name] = Path(shutil.copyfile(path, Path(folder, str(number))))
         yield copies
 
 

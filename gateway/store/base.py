@@ -1,10 +1,13 @@
 """The four protocols of a store, by consumer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from gateway.models.alerts import AlertCheck, AlertEvent, AlertRule, AlertState
 from gateway.models.audit import AuditEntry
+from gateway.models.cached_answer import CachedAnswer
+from gateway.models.datasets import Dataset, DatasetChunk, DatasetVersion
 from gateway.models.exchange import Exchange, RawHeaders
 from gateway.models.export import Export
 from gateway.models.feedback import (
@@ -22,6 +25,7 @@ from gateway.models.metrics import (
     FeedbackSums,
     GroupKey,
     Latencies,
+    Measure,
     MetricsQuery,
     PersonSums,
     UsageSums,
@@ -38,6 +42,7 @@ from gateway.models.request import (
 )
 from gateway.models.reviews import RequestScore, Review, ReviewChange
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup
+from gateway.store.automation import Alerts, Rules, Webhooks
 
 # After how long waiting feedback is reported.
 OVERDUE_FEEDBACK_US = 3_600_000_000
@@ -108,12 +113,39 @@ class Health:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JournalPosition:
+    """How far segments of the journal are stored, in bytes by name, before and after a write."""
+
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+
+# Returns what a row adds to the quotas of its key.
+UsageOf = Callable[[Exchange, Facts], Sequence[QuotaUsage]]
+
 # In all protocols a tenant of None sees every row, any other its own rows only. Queries raise QueryTimeout past the
 # time limit and Overloaded where too many run; they are interrupted when the caller is cancelled.
 
 
 class RequestLog(Protocol):
     """Records requests: proxied, imported, and logged by others."""
+
+    async def ingest(
+        self,
+        rows: Sequence[tuple[Exchange, Facts]],
+        position: JournalPosition | None,
+        at_us: int,
+        usage_of: UsageOf | None = None,
+    ) -> list[tuple[int, Facts]]:
+        """Store rows, what they use of quotas, and how far the journal is stored, in one transaction; return `seq`s
+        and the facts that are to be counted. Raises Conflict where another process has moved the position."""
+
+    async def journal_positions(self) -> dict[str, int]:
+        """Return how far segments of the journal are stored, in bytes by name."""
+
+    async def sync_positions(self, forgotten: Sequence[str] = ()) -> None:
+        """Have all that is stored on the disk; forget the positions of these segments."""
 
     async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
         """Store exchanges, which then survive the death of the process, and return their `seq`s."""
@@ -122,7 +154,7 @@ class RequestLog(Protocol):
         """Add facts to rows, perhaps before they are durable; return the facts that are to be counted."""
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        """Return `seq` and exchange of the oldest rows without facts in the worker slots of this store."""
+        """Return `seq` and exchange of the oldest rows without facts."""
 
     async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
         """Return the positions of those that are not stored with their tenant, request id and start."""
@@ -130,15 +162,16 @@ class RequestLog(Protocol):
     async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
         """Store those that are missing, with their facts, in one transaction, and return their number."""
 
-    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        """Store exchanges and a receipt, all or none, synced; return the `seq`s. Raises Conflict."""
+    async def insert(
+        self, rows: Sequence[tuple[Exchange, Facts]], at_us: int, receipt: Receipt | None = None
+    ) -> list[tuple[int, Facts]]:
+        """Store rows and a receipt, all or none, synced; return what `ingest` does. Raises Conflict."""
 
     async def receipt(self, scope: str, key: str) -> Receipt | None:
         """Return the receipt of an earlier call under this idempotency key."""
 
     async def set_property(self, any_id: str, key: str, value: str, tenant: str | None) -> int:
-        """Set a metadata key of the request that an id names; return the number of rows. Raises Ambiguous or
-        BadInput."""
+        """Set a metadata key of a request; return the number of rows. Raises Ambiguous or BadInput."""
 
 
 class Queries(Protocol):
@@ -153,6 +186,11 @@ class Queries(Protocol):
         self, where: Filter, page: Page, tenant: str | None, *, in_background: bool = False
     ) -> int:
         """Return how many matching rows are on a page."""
+
+    async def request_seqs(
+        self, where: Filter, after: int, limit: int, tenant: str | None, *, in_background: bool = False
+    ) -> list[int]:
+        """Return the `seq`s of matching rows after one, in order; without a time limit `in_background`."""
 
     async def new_rows(self, after: int) -> NewRows | None:
         """Return what was stored after a `seq`, of all tenants; None if nothing was."""
@@ -192,6 +230,11 @@ class Queries(Protocol):
     async def feedback_summaries(self, seqs: Sequence[int]) -> dict[int, FeedbackSummary]:
         """Return a summary of the feedback on each request, its trace and its session."""
 
+    async def feedback_of(
+        self, seqs: Sequence[int], *, in_background: bool = False
+    ) -> dict[int, list[tuple[Feedback, bool]]]:
+        """Return the feedback on each request, its trace and its session, oldest first, and whether it counts."""
+
     async def usage(self, spec: MetricsQuery) -> dict[GroupKey, UsageSums]:
         """Return the usage of requests. Raises BadInput or TooLarge, as do the next four."""
 
@@ -200,14 +243,19 @@ class Queries(Protocol):
     ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
         """Return the usage of requests, from the latest back to where so much time is used up."""
 
-    async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
+    async def latencies(
+        self, spec: MetricsQuery, measure: Measure = Measure.DURATION
+    ) -> dict[GroupKey, Latencies]:
         """Return numbers of requests by duration."""
 
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         """Return sums of the feedback on requests."""
 
-    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, Mapping[str, PersonSums]]:
         """Return what each person says of the requests of each group, the latest rating of each request."""
+
+    async def rank_users(self, spec: MetricsQuery, by: str, page: Page, *, descending: bool) -> list[str]:
+        """Return the values of `spec.group_by` on a page, ranked by a figure of usage, then by name."""
 
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:
         """Return how many values the grouping field has."""
@@ -229,14 +277,43 @@ class Queries(Protocol):
     async def request_scores(
         self, where: Filter, after: tuple[int, int] | None, limit: int, tenant: str | None
     ) -> list[RequestScore]:
-        """Return scores of people and models, those on the newest requests first, from the place `after` on:
-        start of the request, and `seq` of the score."""
+        """Return scores, those on the newest requests first, from a start of a request and `seq` of a score on."""
 
     async def find_exports(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None
     ) -> list[Export]: ...
 
     async def count_exports(self, where: Filter, tenant: str | None) -> int: ...
+
+    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
+        """Return what was given before a time and waits for its subject."""
+
+    async def find_alerts(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[AlertRule]: ...
+
+    async def alert_checks(self) -> dict[str, AlertCheck]:
+        """Return the turns of all rules, by `alert_id`."""
+
+    async def alert_states(self, alert_ids: Sequence[str]) -> list[AlertState]:
+        """Return where these rules stand, by group."""
+
+    async def find_alert_events(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[AlertEvent]: ...
+
+    async def find_datasets(
+        self, where: Filter, sort: Sort, page: Page, tenant: str | None
+    ) -> list[Dataset]: ...
+
+    async def dataset_versions(self, *dataset_ids: str) -> list[DatasetVersion]:
+        """Return the versions of datasets, the latest of each first."""
+
+    async def dataset_chunks(self, version_id: str, after: int, limit: int) -> list[DatasetChunk]:
+        """Return the chunks of a version that end after a `seq`, in order."""
+
+    async def histories(self, feedback_ids: Sequence[str]) -> dict[str, list[Feedback]]:
+        """Return every version of entries by id, the first one first; without a time limit."""
 
 
 class FeedbackStore(Queries, Protocol):
@@ -253,9 +330,6 @@ class FeedbackStore(Queries, Protocol):
 
     async def history(self, feedback_id: str) -> list[Feedback]:
         """Return every version of an entry, the first one first."""
-
-    async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
-        """Return what was given before a time and waits for its subject."""
 
     async def recent_binary_grades(self, tenant: str | None) -> dict[str | None, int]:
         """Return by key how many of the latest grades are 0 or 1 and count as such, where they are several."""
@@ -313,6 +387,18 @@ class Admin(Protocol):
     async def put_export(self, export: Export) -> None:
         """Store a version of an export job, synced. Raises Conflict."""
 
+    async def add_dataset(self, dataset: Dataset) -> None:
+        """Store a new dataset, synced. Raises Conflict where its tenant has one of this name."""
+
+    async def update_dataset(self, dataset: Dataset) -> bool:
+        """Store a dataset as changed; tell whether it was there."""
+
+    async def delete_dataset(self, dataset_id: str) -> bool:
+        """Delete a dataset with its versions, and what rules added to it; tell whether it was there."""
+
+    async def add_dataset_version(self, version: DatasetVersion, chunks: Sequence[DatasetChunk]) -> None:
+        """Store a version, whole or not at all. Raises Conflict where its number is taken or its dataset gone."""
+
     async def link_key(self, new_key: bytes) -> bytes:
         """Return the key that signs links to files; `new_key` becomes it where there is none."""
 
@@ -328,6 +414,9 @@ class Admin(Protocol):
     async def expire(self, before_us: int) -> ExpiredCounts:
         """Delete for good, in short steps, what is from before a time. Raises StoreUnavailable."""
 
+    async def expire_matched(self, at_us: int) -> ExpiredCounts:
+        """Delete for good the requests that rules keep no longer than until a time. Raises StoreUnavailable."""
+
     async def find_user_scope(self, user: str, tenant: str | None) -> ErasureScope:
         """Return the data of a user: their requests, and the feedback on these and by them."""
 
@@ -335,10 +424,7 @@ class Admin(Protocol):
         """Return the feedback of which an author wrote any version."""
 
     async def erase(self, scope: ErasureScope, at_us: int) -> None:
-        """Erase data for good, in short steps, also from older states of the database.
-
-        Of a request remain time, provider, model, key, outcome, tokens and cost. Raises StoreUnavailable.
-        """
+        """Erase data for good, also from older states of the database, but for figures. Raises StoreUnavailable."""
 
     async def compact(self) -> None:
         """Rewrite the database without any byte of deleted rows. Others cannot write meanwhile."""
@@ -361,11 +447,44 @@ class Admin(Protocol):
     async def put_reviews(self, reviews: Sequence[Review]) -> None:
         """Store reviews of requests that have none, or only a reservation."""
 
+    async def request_keys(self, seqs: Sequence[int]) -> dict[int, tuple[str, int, str | None]]:
+        """Return by `seq` what identifies requests in any store."""
+
+    async def seqs_by_key(
+        self, keys: Sequence[tuple[str, int, str | None]]
+    ) -> dict[tuple[str, int, str | None], int]:
+        """Return the `seq`s of the requests that these keys identify, and perhaps of others."""
+
+    async def marks_after(self, table: str, seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Return what rules did to the next requests after a `seq`, in order: a setting's id, `seq` and more."""
+
+    async def put_marks(self, table: str, marks: Sequence[tuple[Any, ...]]) -> None:
+        """Store what is missing of what rules did."""
+
     async def receipts_after(self, after: tuple[str, str], limit: int) -> list[Receipt]:
         """Return receipts after a scope and key, in order."""
 
 
-class Store(RequestLog, FeedbackStore, Admin, Protocol):
+class CachedAnswers(Protocol):
+    """Answers that are given again to equal requests."""
+
+    async def find_answer(self, key: str, known_at_us: int = 0) -> CachedAnswer | None:
+        """Return what is kept under a key; without its body if it is from the time that is known."""
+
+    async def put_answers(self, answers: Sequence[CachedAnswer]) -> None:
+        """Keep answers in place of earlier ones, but none whose key rests."""
+
+    async def delete_answers(self, keys: Sequence[str]) -> None:
+        """Delete answers; keys that rest go on with that."""
+
+    async def rest_answers(self, feedback_ids: Sequence[str], min_score: float, until_us: int) -> list[str]:
+        """Delete the answers that joined entries below a score are about, and let their keys rest; return these."""
+
+    async def trim_answers(self, max_bytes: int, at_us: int) -> int:
+        """Delete what is over, and the oldest answers beyond a size; return their number."""
+
+
+class Store(RequestLog, FeedbackStore, Admin, Alerts, Webhooks, Rules, CachedAnswers, Protocol):
     """The whole store."""
 
     async def open_all(self) -> None:

@@ -1,11 +1,8 @@
 """SQL of what each person says of the requests of a group, for comparisons; read from rollups of past days."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
-from operator import add
 from typing import Any
-
-import orjson
 
 from gateway.models import metrics
 from gateway.models.feedback import Source
@@ -13,19 +10,21 @@ from gateway.models.filters import Scalar, filter_uses_field
 from gateway.store import aggregates
 from gateway.store.dialect import Dialect
 from gateway.store.filters import Query, where_clause
+from gateway.store.packed_sums import SumsByName
 from gateway.store.schema import REQUESTS
 
-# Fields of requests by which these rollups are split. They name persons, so they are made for days alone.
+# Fields of requests by which these rollups are split.
 PEOPLE_FIELDS = (
     aggregates.NO_FIELD, "provider", "any_model", "key_name", "organisation", "prompt", "environment",
 )  # fmt: skip
-PEOPLE_COLUMNS = ("people",)
-PEOPLE_SPANS = (metrics.DAY_US,)
+# Of an hour there would be nearly as many persons as entries.
+PEOPLE_SPANS = (metrics.QUARTER_DAY_US, metrics.DAY_US, metrics.WEEK_US)
 
 # Rollups are of what people say.
 ROLLED_UP_SOURCE = Source.HUMAN
 
-_SUM_NAMES = tuple(field.name for field in fields(metrics.PersonSums))
+_SUM_NAMES = metrics.PersonSums._fields
+PEOPLE_COLUMNS = ("people", *_SUM_NAMES)
 _SUMS = (
     "count(*)",
     "sum(CASE WHEN coalesce(grade, score) > 0 THEN 1 ELSE 0 END)",
@@ -33,7 +32,7 @@ _SUMS = (
     "sum(weight)",
     "sum(weight * score)",
 )
-_NAMED_SUMS = ", ".join(f"{sql} AS {name}" for sql, name in zip(_SUMS, _SUM_NAMES, strict=True))
+NAMED_SUMS = ", ".join(f"{sql} AS {name}" for sql, name in zip(_SUMS, _SUM_NAMES, strict=True))
 
 # A person without a name is the user who asked; without one, each request is a person of its own. A model or a
 # program is one author of very many entries, so these are separated by who asked.
@@ -64,8 +63,29 @@ SELECT * FROM (
 ) AS entries WHERE place = 1"""
 
 
+# What counts of an entry, and whose it is.
+ENTRY_COLUMNS = ("person", "author", "weight", "score", "grade")
+
+
+def latest_entries_with_requests(dialect: Dialect) -> str:
+    """Return a source of the latest ratings with their requests; two times are bound."""
+    latest = _latest_entries(
+        ROLLED_UP_SOURCE, "said.request_seq AS request_seq", "TRUE", dialect.ordered_join
+    )
+    columns = ", ".join(("request_seq", *ENTRY_COLUMNS))
+    return (
+        f"(SELECT {columns} FROM ({latest}) AS rated) AS latest"
+        f" {dialect.ordered_join} requests ON requests.seq = latest.request_seq"
+    )
+
+
+def people_columns(dialect: Dialect) -> str:
+    """Return the SQL of persons and their `NAMED_SUMS`, to be packed."""
+    return ", ".join(map(dialect.json_column, ("person", *_SUM_NAMES)))
+
+
 def people_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
-    """Select field, tenant, value and a JSON object of each person's sums, for the rollups of a day."""
+    """Select field, tenant, value, persons and their sums, for the rollups of a day."""
     named = (field for field in PEOPLE_FIELDS if field)
     groups = ", ".join(f'{aggregates.group_operand(field, dialect).sql} AS "{field}"' for field in named)
     parts = " UNION ALL ".join(_rollup_part(field, dialect) for field in PEOPLE_FIELDS)
@@ -75,10 +95,10 @@ def people_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
 
 def _rollup_part(field: str, dialect: Dialect) -> str:
     value = dialect.rollup_value(f'"{field}"' if field else "NULL")
-    people = dialect.json_object("person", dialect.json_list(_SUM_NAMES))
     return (
-        f"SELECT '{field}', tenant, value, {people} FROM (SELECT tenant, {value} AS value, person, {_NAMED_SUMS}"
-        f" FROM rows GROUP BY 1, 2, 3) AS persons GROUP BY 2, 3"
+        f"SELECT '{field}', tenant, value, {people_columns(dialect)}"
+        f" FROM (SELECT tenant, {value} AS value, person, {NAMED_SUMS} FROM rows"
+        f" GROUP BY 1, 2, 3) AS persons GROUP BY 2, 3"
     )
 
 
@@ -93,7 +113,7 @@ def people_query(
     join = "JOIN" if is_narrow else dialect.ordered_join
     latest = _latest_entries(source, f"{group.sql} AS value", found.sql, join)
     return Query(
-        f"SELECT value, person, {_NAMED_SUMS} FROM ({latest}) AS latest GROUP BY 1, 2",
+        f"SELECT value, person, {NAMED_SUMS} FROM ({latest}) AS latest GROUP BY 1, 2",
         (*group.values, segment.from_us, segment.to_us, *found.values),
     )
 
@@ -103,24 +123,18 @@ class PeopleSums:
 
     def __init__(self, value_of: Callable[[Any], Scalar]) -> None:
         self._value_of = value_of
-        self._sums: dict[Scalar, dict[str, Sequence[Any]]] = {}
+        self._sums: dict[Scalar, SumsByName] = defaultdict(lambda: SumsByName(len(_SUM_NAMES)))
 
     def add_rows(self, rows: Iterable[Sequence[Any]]) -> None:
-        for value, person, *sums in rows:
-            self._add(value, {person: sums})
+        by_value: dict[Any, list[Sequence[Any]]] = defaultdict(list)
+        for value, *of_person in rows:
+            by_value[value].append(of_person)
+        for value, people in by_value.items():
+            self._sums[self._value_of(value)].add_rows(people)
 
     def add_rollups(self, rows: Iterable[Sequence[Any]]) -> None:
-        for value, people in rows:
-            self._add(value, orjson.loads(people))
+        for value, people, *columns in rows:
+            self._sums[self._value_of(value)].add_packed(people, columns)
 
-    def by_group(self) -> dict[Scalar, dict[str, metrics.PersonSums]]:
-        return {
-            value: {person: metrics.PersonSums(*sums) for person, sums in people.items()}
-            for value, people in self._sums.items()
-        }
-
-    def _add(self, value: Any, people: Mapping[str, Sequence[Any]]) -> None:
-        group = self._sums.setdefault(self._value_of(value), {})
-        for person, more in people.items():
-            known = group.get(person)
-            group[person] = more if known is None else [*map(add, known, more)]
+    def by_group(self) -> dict[Scalar, Mapping[str, metrics.PersonSums]]:
+        return {value: metrics.People(*sums.totals()) for value, sums in self._sums.items()}

@@ -15,9 +15,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.base import Health
+from gateway.store.body_codecs import Packer
 from gateway.store.dialect import Connection, Dialect
 from gateway.store.read_pool import ReadConnection, ReadPool, settle
-from gateway.store.rows import Packer
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -256,7 +256,7 @@ _HEARTBEAT = "UPDATE heartbeat SET beats = beats + 1, padding = ?"
 
 
 class Database:
-    """One writer, and read pools for the database and its replica. Rows are stored under the first worker slot."""
+    """One writer, and read pools for the database and its replica."""
 
     def __init__(
         self,
@@ -264,12 +264,10 @@ class Database:
         new_connection: Callable[[], ReadConnection],
         packer: Packer,
         dialect: Dialect,
-        worker_slots: tuple[int, ...],
         query_seconds: float | None = None,
         new_replica_connection: Callable[[], ReadConnection] | None = None,
     ) -> None:
         self._dialect = dialect
-        self._worker_slots = worker_slots
         self._packer = packer
         self._writer = writer
         self._primary = self._replica = ReadPool(new_connection, query_seconds)

@@ -1,56 +1,78 @@
-"""Export jobs and the key that signs links to their files."""
+"""Datasets and their versions; a version is written once, in one transaction, and read chunk by chunk."""
+
+from collections.abc import Sequence
 
 from gateway.errors import Conflict
-from gateway.models.export import Export
+from gateway.models.datasets import Dataset, DatasetChunk, DatasetVersion
 from gateway.models.filters import Filter, Page, Sort
 from gateway.store.database import Database
 from gateway.store.dialect import Connection
-from gateway.store.filters import count_rows, select_rows
-from gateway.store.rows import EXPORT_ROWS, MAX_INTEGER
-from gateway.store.schema import EXPORTS, quote_columns
+from gateway.store.filters import select_rows
+from gateway.store.named_settings import NamedSettings
+from gateway.store.rows import DATASET_ROWS, DATASET_VERSION_ROWS, clean_text, list_to_json
+from gateway.store.schema import DATASETS, quote_columns
 
-_INSERT_EXPORT = (
-    f"INSERT INTO exports ({quote_columns(EXPORTS.columns)})"
-    f" VALUES ({', '.join('?' * len(EXPORTS.columns))}) ON CONFLICT DO NOTHING"
+_SETTINGS = NamedSettings("datasets", "dataset", DATASET_ROWS, ["dataset_versions", "dataset_additions"])
+_VERSION_COLUMNS = DATASET_VERSION_ROWS.columns[1:]
+_INSERT_VERSION = (
+    f"INSERT INTO dataset_versions ({quote_columns(_VERSION_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(_VERSION_COLUMNS))}) ON CONFLICT DO NOTHING"
 )
-_SET_COLUMNS = ", ".join(f'"{column}" = ?' for column in EXPORTS.columns)
-_UPDATE_EXPORT = f"UPDATE exports SET {_SET_COLUMNS} WHERE export_id = ? AND version = ?"
-_LINK_KEY = "SELECT key FROM export_link_key"
-_INSERT_LINK_KEY = "INSERT INTO export_link_key (id, key) VALUES (1, ?) ON CONFLICT DO NOTHING"
+_INSERT_CHUNK = "INSERT INTO dataset_chunks (version_id, last_seq, requests) VALUES (?, ?, ?)"
+_IS_THERE = "SELECT EXISTS (SELECT 1 FROM datasets WHERE dataset_id = ?)"
+_VERSIONS = f"SELECT {quote_columns(DATASET_VERSION_ROWS.columns)} FROM dataset_versions WHERE dataset_id"
+_CHUNKS = (
+    "SELECT last_seq, requests FROM dataset_chunks WHERE version_id = ? AND last_seq > ?"
+    " ORDER BY last_seq LIMIT ?"
+)
+_DELETE_CHUNKS = (
+    "DELETE FROM dataset_chunks WHERE version_id IN"
+    " (SELECT version_id FROM dataset_versions WHERE dataset_id = ?)"
+)
 
 
-def put_export(connection: Connection, export: Export) -> None:
-    """Store a version of a job. Raises Conflict where it does not follow the stored version."""
-    row = EXPORT_ROWS.to_row(export)
-    if export.version == 1:
-        stored = connection.execute(_INSERT_EXPORT, row)
-    else:
-        stored = connection.execute(_UPDATE_EXPORT, (*row, export.export_id, export.version - 1))
-    if not stored.rowcount:
-        raise Conflict(f"export {export.export_id} is not at version {export.version - 1}.")
+def add_dataset_version(
+    connection: Connection, version: DatasetVersion, chunks: Sequence[DatasetChunk]
+) -> None:
+    """Store a version with its requests. Raises Conflict where the number is taken or the dataset is gone."""
+    is_there = connection.execute(_IS_THERE, (version.dataset_id,)).fetchone()[0]
+    row = DATASET_VERSION_ROWS.to_row(version)[1:]
+    if not (is_there and connection.execute(_INSERT_VERSION, row).rowcount):
+        raise Conflict("the dataset was changed or deleted meanwhile.", hint="Try again.")
+    rows = [(version.version_id, chunk.last_seq, chunk.requests) for chunk in chunks]
+    connection.executemany(_INSERT_CHUNK, rows)
 
 
-def link_key(connection: Connection, new_key: bytes) -> bytes:
-    """Store `new_key` unless there is a key, and return the key."""
-    connection.execute(_INSERT_LINK_KEY, (new_key,))
-    key: bytes = connection.execute(_LINK_KEY).fetchone()[0]
-    return key
+def _delete_dataset(connection: Connection, dataset_id: str) -> bool:
+    connection.execute(_DELETE_CHUNKS, (clean_text(dataset_id),))
+    return _SETTINGS.delete(connection, dataset_id)
 
 
 class SqlDatasets(Database):
-    """Export jobs."""
+    """Datasets and their versions."""
 
-    async def put_export(self, export: Export) -> None:
-        await self._write_exclusively(put_export, export)
+    async def add_dataset(self, dataset: Dataset) -> None:
+        await self._write_exclusively(_SETTINGS.insert, dataset)
 
-    async def find_exports(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Export]:
-        query = select_rows(EXPORTS, where, sort, page, tenant, self._dialect)
-        return [EXPORT_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
+    async def update_dataset(self, dataset: Dataset) -> bool:
+        return await self._write_exclusively(_SETTINGS.write, dataset)
 
-    async def count_exports(self, where: Filter, tenant: str | None) -> int:
-        query = count_rows(select_rows(EXPORTS, where, Sort(), Page(MAX_INTEGER), tenant, self._dialect))
-        number: int = (await self._primary.fetch_one(query.sql, query.values))[0]
-        return number
+    async def delete_dataset(self, dataset_id: str) -> bool:
+        return await self._write_exclusively(_delete_dataset, dataset_id)
 
-    async def link_key(self, new_key: bytes) -> bytes:
-        return await self._write_exclusively(link_key, new_key)
+    async def find_datasets(self, where: Filter, sort: Sort, page: Page, tenant: str | None) -> list[Dataset]:
+        query = select_rows(DATASETS, where, sort, page, tenant, self._dialect)
+        return [DATASET_ROWS.from_row(row) for row in await self._primary.fetch_all(query.sql, query.values)]
+
+    async def add_dataset_version(self, version: DatasetVersion, chunks: Sequence[DatasetChunk]) -> None:
+        await self._write_exclusively(add_dataset_version, version, chunks)
+
+    async def dataset_versions(self, *dataset_ids: str) -> list[DatasetVersion]:
+        sql = f"{_VERSIONS} {self._dialect.in_texts('?')} ORDER BY number DESC"
+        rows = await self._primary.fetch_all(sql, (list_to_json(dataset_ids),))
+        return [DATASET_VERSION_ROWS.from_row(row) for row in rows]
+
+    async def dataset_chunks(self, version_id: str, after: int, limit: int) -> list[DatasetChunk]:
+        values = (clean_text(version_id), after, limit)
+        rows = await self._primary.read(lambda connection: connection.fetch_all(_CHUNKS, values))
+        return [DatasetChunk(*row) for row in rows]

@@ -70,6 +70,10 @@ class Dialect(ABC):
     def json_object(self, key: str, value: str) -> str: ...
 
     @abstractmethod
+    def json_column(self, column: str) -> str:
+        """The values of all rows, as a JSON list; of several columns in the same order."""
+
+    @abstractmethod
     def json_list(self, values: Iterable[str]) -> str:
         """A JSON list of a row's values."""
 

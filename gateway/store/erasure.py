@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from gateway.models.clock import now_us
 from gateway.models.columns import PERSONAL, Column
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.request import REQUEST_COLUMNS, ErasureScope, ExpiredCounts
 from gateway.store import rollups
+from gateway.store.cached_answers import EXPIRE_ANSWERS, drop_answers_of
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
 from gateway.store.joins import find_affected_edits, pair_edits
 from gateway.store.rows import clean_text, clean_text_or_none, list_to_json, numbers_to_json
 from gateway.store.schema import REVIEWS_REQUEST
+from gateway.store.webhooks import EXPIRE_DELIVERIES, add_deletions, drop_deliveries, drop_request_deliveries
 
 T = TypeVar("T")
 
@@ -43,9 +46,27 @@ _FEEDBACK_ON_REQUESTS = (
 _EMPTY_VALUES = {"path": "''", "metadata": "'{}'"}
 _IS_STORED = "SELECT 1 FROM feedback WHERE feedback_id = ?"
 _DELETE_RECEIPT = "DELETE FROM receipts WHERE scope = ? AND key = ?"
-_OLDEST = "SELECT seq, started_at_us FROM requests WHERE started_at_us < ? ORDER BY started_at_us LIMIT ?"
+_IS_KEPT = "EXISTS (SELECT 1 FROM rule_matches AS keeping WHERE request_seq = {} AND keep_until_us > :at_us)"
+_OLDEST = f"""
+SELECT seq, started_at_us FROM requests
+WHERE started_at_us >= :from_us AND started_at_us < :before_us AND NOT {_IS_KEPT.format("requests.seq")}
+ORDER BY started_at_us LIMIT {STEP}
+"""
+_MATCHED = f"""
+SELECT requests.seq, requests.started_at_us, due.request_seq
+FROM rule_matches AS due LEFT JOIN requests ON requests.seq = due.request_seq
+WHERE due.delete_at_us <= :at_us AND NOT {_IS_KEPT.format("due.request_seq")} LIMIT {STEP}
+"""
+# Later than any request.
+_NEVER_US = 2**62
 _OLD_FEEDBACK = "SELECT feedback_id FROM feedback WHERE created_at_us < ? AND request_seq IS NULL LIMIT ?"
-_DELETE_EXPORTS = "DELETE FROM exports WHERE created_at_us < ?"
+_EXPIRE_BY_AGE = (
+    "DELETE FROM exports WHERE created_at_us < ?",
+    "DELETE FROM alert_events WHERE at_us < ?",
+    "DELETE FROM alert_states WHERE checked_at_us < ?",
+    EXPIRE_DELIVERIES,
+    EXPIRE_ANSWERS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +82,10 @@ class _Statements:
     delete_old_payloads: str
     delete_other_ids: str
     delete_reviews: str
+    delete_matches: tuple[str, ...]
     delete_requests: str
     delete_entries: tuple[str, ...]
+    note_change: str
 
 
 def _cleared(column: Column) -> str:
@@ -103,10 +126,18 @@ def _statements(dialect: Dialect) -> _Statements:
             f"DELETE FROM reviews WHERE seq IN (SELECT reviews.seq FROM requests {dialect.ordered_join} reviews"
             f" ON {REVIEWS_REQUEST} WHERE requests.{rows})"
         ),
+        delete_matches=(
+            f"DELETE FROM rule_matches WHERE request_{rows}",
+            f"DELETE FROM dataset_additions WHERE request_{rows}",
+        ),
         delete_requests=f"DELETE FROM requests WHERE {rows}",
         delete_entries=(
             f"DELETE FROM feedback_versions WHERE {entries}",
             f"DELETE FROM feedback WHERE {entries}",
+        ),
+        note_change=(
+            f"UPDATE feedback_changes SET last_seq = {dialect.greatest}(last_seq, coalesce("
+            f"(SELECT max(change_seq) FROM feedback WHERE {entries}), 0))"
         ),
     )
 
@@ -134,7 +165,10 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     started = _first_column(connection, statements.started, rows)
     rollups.invalidate_rollups(connection, rollups.ROLLUP_KINDS, started)
     # Feedback may have come since the scope was read.
-    delete_entries(connection, _first_column(connection, statements.counted_entries, rows))
+    erase_entries(connection, _first_column(connection, statements.counted_entries, rows), at_us)
+    drop_request_deliveries(connection, seqs)
+    drop_answers_of(connection, seqs)
+    _delete_matches(connection, rows)
     # By the ids that the next statement clears.
     connection.execute(statements.delete_reviews, (rows,))
     connection.execute(statements.anonymise, (at_us, rows))
@@ -142,8 +176,32 @@ def _erase_requests(connection: Connection, seqs: Sequence[int], at_us: int) -> 
     connection.execute(statements.delete_other_ids, (rows,))
 
 
-def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
-    rows = connection.execute(_OLDEST, (before_us, STEP)).fetchall()
+def _expire_requests(
+    connection: Connection, from_us: int, before_us: int, at_us: int
+) -> tuple[ExpiredCounts, int]:
+    """Delete the oldest rows between two times; return also the start of the last one."""
+    values = {"from_us": from_us, "before_us": before_us, "at_us": at_us}
+    rows = connection.execute(_OLDEST, values).fetchall()
+    return _delete_requests(connection, rows, before_us), rows[-1][1] if rows else before_us
+
+
+def _expire_matched(connection: Connection, at_us: int) -> ExpiredCounts:
+    # Also matches of requests that are gone already.
+    rows = connection.execute(_MATCHED, {"at_us": at_us}).fetchall()
+    _delete_matches(connection, numbers_to_json([row[2] for row in rows]))
+    stored = [(seq, started_at_us) for seq, started_at_us, _ in rows if seq is not None]
+    return _delete_requests(connection, list(dict.fromkeys(stored)), _NEVER_US)
+
+
+def _delete_matches(connection: Connection, seqs: str) -> None:
+    for statement in _statements(connection.dialect).delete_matches:
+        connection.execute(statement, (seqs,))
+
+
+def _delete_requests(
+    connection: Connection, rows: Sequence[tuple[int, int]], before_us: int
+) -> ExpiredCounts:
+    """Delete rows, given as `seq` and start; all of them started before a time."""
     if not rows:
         return ExpiredCounts()
     statements = _statements(connection.dialect)
@@ -155,6 +213,9 @@ def _expire_requests(connection: Connection, before_us: int) -> ExpiredCounts:
     connection.execute(statements.delete_old_payloads, {"seqs": seqs, "before_us": before_us})
     connection.execute(statements.delete_other_ids, (seqs,))
     connection.execute(statements.delete_reviews, (seqs,))
+    _delete_matches(connection, seqs)
+    drop_request_deliveries(connection, [seq for seq, _ in rows])
+    drop_answers_of(connection, [seq for seq, _ in rows])
     connection.execute(statements.delete_requests, (seqs,))
     return ExpiredCounts(len(rows), len(feedback_ids))
 
@@ -170,13 +231,22 @@ def delete_receipts(connection: Connection, receipts: Sequence[tuple[str, str]])
     connection.executemany(_DELETE_RECEIPT, receipts)
 
 
+def erase_entries(connection: Connection, feedback_ids: Sequence[str], at_us: int) -> None:
+    """Delete entries as `delete_entries` does, and notify webhooks of it."""
+    add_deletions(connection, feedback_ids, at_us)
+    delete_entries(connection, feedback_ids)
+
+
 def delete_entries(connection: Connection, feedback_ids: Sequence[str]) -> None:
-    """Delete entries with all versions, invalidate rollups, and pair the edits again that had their texts."""
+    """Delete entries with all versions, also from messages to webhooks, invalidate rollups, and pair the edits
+    again that had their texts."""
+    drop_deliveries(connection, feedback_ids)
     statements = _statements(connection.dialect)
     ids = list_to_json(feedback_ids)
     counted_times = _first_column(connection, statements.counted_times, ids)
     rollups.invalidate_rollups(connection, rollups.FEEDBACK_KINDS, counted_times)
     edits = find_affected_edits(connection, feedback_ids)
+    connection.execute(statements.note_change, (ids,))
     for statement in statements.delete_entries:
         connection.execute(statement, (ids,))
     pair_edits(connection, edits)
@@ -194,7 +264,7 @@ def delete_entry(connection: Connection, feedback_id: str, receipts: Sequence[tu
     if connection.execute(_IS_STORED, (clean_text(feedback_id),)).fetchone() is None:
         return False
     delete_receipts(connection, receipts)
-    delete_entries(connection, [feedback_id])
+    erase_entries(connection, [feedback_id], now_us())
     return True
 
 
@@ -218,6 +288,10 @@ def _first_column(connection: Connection, sql: str, *values: str | int) -> list[
     return [row[0] for row in connection.execute(sql, values)]
 
 
+def _execute(connection: Connection, sql: str, values: Sequence[int]) -> None:
+    connection.execute(sql, values)
+
+
 class SqlErasure(Database):
     """Erasure and retention."""
 
@@ -232,19 +306,33 @@ class SqlErasure(Database):
         for receipts in _steps(scope.receipts):
             await self._write_exclusively(delete_receipts, receipts)
         for feedback_ids in _steps(scope.feedback_ids):
-            await self._write_exclusively(delete_entries, feedback_ids)
+            await self._write_exclusively(erase_entries, feedback_ids, at_us)
         for seqs in _steps(scope.request_seqs):
             await self._write_exclusively(_erase_requests, seqs, at_us)
         await self._delete_orphan_rollups()
         await self._purge_deleted()
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        expired = ExpiredCounts()
-        while (step := await self._write_exclusively(_expire_requests, before_us)).requests:
+        expired, from_us, at_us = ExpiredCounts(), -_NEVER_US, now_us()
+        while from_us < before_us:
+            # Not from the start each time, since kept rows may be many.
+            step, from_us = await self._write_exclusively(_expire_requests, from_us, before_us, at_us)
             expired += step
         while (step := await self._write_exclusively(_expire_feedback, before_us)).feedback:
             expired += step
-        await self._write_exclusively(lambda connection: connection.execute(_DELETE_EXPORTS, (before_us,)))
+        for statement in _EXPIRE_BY_AGE:
+            await self._write_exclusively(_execute, statement, (before_us,))
+        await self._clean_up_after(expired)
+        return expired
+
+    async def expire_matched(self, at_us: int) -> ExpiredCounts:
+        expired = ExpiredCounts()
+        while (step := await self._write_exclusively(_expire_matched, at_us)).requests:
+            expired += step
+        await self._clean_up_after(expired)
+        return expired
+
+    async def _clean_up_after(self, expired: ExpiredCounts) -> None:
         if expired:
             orphans = _statements(self._dialect).orphan_receipts
             found = await self._primary.read(lambda connection: connection.fetch_all(orphans))
@@ -252,7 +340,6 @@ class SqlErasure(Database):
                 await self._write_exclusively(delete_receipts, receipts)
             await self._delete_orphan_rollups()
             await self._purge_deleted()
-        return expired
 
     async def _delete_orphan_rollups(self) -> None:
         for orphan in await self._primary.read(rollups.find_orphan_rollups):

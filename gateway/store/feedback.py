@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 
 from gateway.errors import Conflict, GatewayError
@@ -38,19 +38,27 @@ from gateway.store.rows import (
     list_to_json,
     numbers_to_json,
 )
+from gateway.store.webhooks import drop_deliveries
 
 _FEEDBACK_COLUMNS = schema.quote_columns(schema.FEEDBACK.columns)
 _OWN_COLUMNS = _FEEDBACK_COLUMNS.replace(
     '"original_text"', "CASE WHEN original_id IS NULL THEN original_text END"
 ).replace('"original_id"', "NULL")
+_NUMBERED_COLUMNS = (*schema.FEEDBACK.columns, "change_seq")
 _KEEP_VERSION = (
-    f"INSERT INTO feedback_versions ({_FEEDBACK_COLUMNS}) SELECT {_OWN_COLUMNS} FROM feedback"
-    f" WHERE feedback_id = ?"
+    f"INSERT INTO feedback_versions ({_FEEDBACK_COLUMNS}, change_seq) SELECT {_OWN_COLUMNS}, change_seq"
+    " FROM feedback WHERE feedback_id = ?"
 )
 _SUPERSEDE = (
-    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in schema.FEEDBACK.columns)}"
-    " WHERE feedback_id = ?"
+    f"UPDATE feedback SET {', '.join(f'{column} = ?' for column in _NUMBERED_COLUMNS)} WHERE feedback_id = ?"
 )
+# No other writer is between this and the commit, so numbers are in the order of commits.
+_LAST_CHANGE = """
+SELECT coalesce(
+    (SELECT max(change_seq) FROM feedback WHERE change_seq > (SELECT last_seq FROM feedback_changes)),
+    (SELECT last_seq FROM feedback_changes)
+)
+"""
 _LATEST = f"SELECT {_FEEDBACK_COLUMNS} FROM feedback WHERE feedback_id = ?"
 _RECEIPT = f"SELECT {schema.quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE scope = ? AND key = ?"
 # The conditions are those of the index `feedback_grades`.
@@ -105,7 +113,7 @@ WHERE place = 1 ORDER BY updated_at_us, seq
 @cache
 def _count_by_author(dialect: Dialect) -> str:
     return f"""
-SELECT author, count(*) FROM feedback
+SELECT author, count(*) FROM {dialect.with_index("feedback", "feedback_given")}
 WHERE author {dialect.in_texts(":authors")} AND deleted_at_us IS NULL AND {_OF_TENANT}
 GROUP BY author
 """
@@ -132,6 +140,9 @@ def put_feedback_batch(connection: Connection, writes: Sequence[FeedbackWrite]) 
     refusals = _refusals(connection, writes)
     accepted = [write for write, refusal in zip(writes, refusals, strict=True) if refusal is None]
     stored = _write_versions(connection, [entry for write in accepted for entry in write.entries])
+    withdrawn = [entry.feedback_id for entry in stored if entry.deleted_at_us is not None]
+    if withdrawn:
+        drop_deliveries(connection, withdrawn)
     receipts = [write.receipt for write in accepted if write.receipt is not None]
     if receipts:
         connection.insert("receipts", RECEIPT_ROWS.columns, map(RECEIPT_ROWS.to_row, receipts))
@@ -201,21 +212,25 @@ def _receipt_key(receipt: Receipt) -> tuple[str, str]:
 
 def _write_versions(connection: Connection, entries: Sequence[Feedback]) -> list[Feedback]:
     stored: list[Feedback] = []
+    if not entries:
+        return stored
+    change_seqs = count(connection.execute(_LAST_CHANGE).fetchone()[0] + 1)
     for is_new, group in groupby(entries, lambda entry: entry.version == 1):
         if is_new:
             new = list(group)
-            connection.insert("feedback", schema.FEEDBACK.columns, map(feedback_to_row, new))
+            rows = ((*feedback_to_row(entry), next(change_seqs)) for entry in new)
+            connection.insert("feedback", _NUMBERED_COLUMNS, rows)
             stored += new
         else:
-            stored += [_supersede(connection, entry) for entry in group]
+            stored += [_supersede(connection, entry, next(change_seqs)) for entry in group]
     return stored
 
 
-def _supersede(connection: Connection, entry: Feedback) -> Feedback:
+def _supersede(connection: Connection, entry: Feedback, change_seq: int) -> Feedback:
     before = FEEDBACK_ROWS.from_row(connection.execute(_LATEST, (entry.feedback_id,)).fetchone())
     stored = _keep_join(before, entry)
     connection.execute(_KEEP_VERSION, (entry.feedback_id,))
-    connection.execute(_SUPERSEDE, (*feedback_to_row(stored), entry.feedback_id))
+    connection.execute(_SUPERSEDE, (*feedback_to_row(stored), change_seq, entry.feedback_id))
     return stored
 
 
@@ -266,6 +281,17 @@ def _select_counted_requests(dialect: Dialect) -> str:
         f" feedback.request_seq"
         f" WHERE feedback.feedback_id {dialect.in_texts('?')}"
     )
+
+
+@cache
+def _select_feedback_of(dialect: Dialect) -> str:
+    columns = ", ".join(f'feedback."{column}"' for column in schema.FEEDBACK.columns)
+    return f"""
+SELECT requests.seq, coalesce(feedback.request_seq = requests.seq, FALSE), {columns}
+FROM requests {dialect.ordered_join} feedback ON {schema.is_about_request(dialect)}
+WHERE requests.seq {dialect.in_numbers("?")}
+ORDER BY requests.seq, feedback.created_at_us, feedback.seq
+"""
 
 
 _OVERDUE = "FROM feedback WHERE joined_at_us IS NULL AND deleted_at_us IS NULL AND created_at_us < ?"
@@ -394,6 +420,20 @@ class SqlFeedback(Database):
                 pairs.setdefault(seq, []).append(pair)
         return {seq: FeedbackSummary(score, tuple(pairs.get(seq, ()))) for seq, score in scores.items()}
 
+    async def feedback_of(
+        self, seqs: Sequence[int], *, in_background: bool = False
+    ) -> dict[int, list[tuple[Feedback, bool]]]:
+        sql, values = _select_feedback_of(self._dialect), (numbers_to_json(seqs),)
+
+        async def find(connection: AsyncConnection) -> list[Any]:
+            return await connection.fetch_all(sql, values)
+
+        found: dict[int, list[tuple[Feedback, bool]]] = {}
+        rows = await (self._replica.read(find) if in_background else self._replica.query(find))
+        for seq, is_counted, *row in rows:
+            found.setdefault(seq, []).append((FEEDBACK_ROWS.from_row(row), bool(is_counted)))
+        return found
+
     async def counted_requests(self, feedback_ids: Sequence[str]) -> dict[str, RequestRecord]:
         rows = await self._query_rows(_select_counted_requests(self._dialect), (list_to_json(feedback_ids),))
         return {feedback_id: REQUEST_ROWS.from_row(row) for feedback_id, *row in rows}
@@ -406,6 +446,14 @@ class SqlFeedback(Database):
     async def history(self, feedback_id: str) -> list[Feedback]:
         rows = await self._primary.fetch_all(*histories_query([feedback_id], self._dialect))
         return [FEEDBACK_ROWS.from_row(row) for row in rows]
+
+    async def histories(self, feedback_ids: Sequence[str]) -> dict[str, list[Feedback]]:
+        sql, values = histories_query(feedback_ids, self._dialect)
+        found: dict[str, list[Feedback]] = {}
+        for row in await self._replica.read(lambda connection: connection.fetch_all(sql, values)):
+            entry = FEEDBACK_ROWS.from_row(row)
+            found.setdefault(entry.feedback_id, []).append(entry)
+        return found
 
     async def waiting_feedback(self, before_us: int, tenant: str | None) -> WaitingFeedback:
         values = {"before": before_us, "tenant": clean_text_or_none(tenant), "most": MAX_AWAITED_IDS}

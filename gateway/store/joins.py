@@ -109,6 +109,8 @@ def assign_requests(connection: Connection, feedback_ids: Sequence[str]) -> None
 
 def reassign_requests(connection: Connection, seqs: Sequence[int], also: Sequence[str] = ()) -> None:
     """Assign again the entries that count for these rows, or should, and those in `also`."""
+    if not connection.execute(_IS_ANY_FEEDBACK).fetchone()[0]:
+        return
     statements = _counting_statements(connection.dialect)
     found = connection.execute(statements.misassigned, {"seqs": orjson.dumps(list(seqs)).decode()})
     feedback_ids = [*also, *(row[0] for row in found)]
@@ -246,6 +248,7 @@ SUBJECT_LOOKUPS = {
     Target.SESSION: (_FIND_SESSIONS,),
 }
 
+_IS_ANY_FEEDBACK = "SELECT EXISTS (SELECT 1 FROM feedback)"
 _IS_ANY_WAITING = "SELECT EXISTS (SELECT 1 FROM feedback WHERE joined_at_us IS NULL)"
 
 
@@ -301,9 +304,14 @@ def subject_values(name: str, tenant: str | None, trace_id: str | None = None) -
     }
 
 
+def has_waiting_feedback(connection: Connection) -> bool:
+    found: bool = connection.execute(_IS_ANY_WAITING).fetchone()[0]
+    return found
+
+
 def join_waiting_feedback(connection: Connection, names: Mapping[str, int]) -> None:
     """Join the feedback that waits for ids, given when each appeared, in microseconds since the epoch."""
-    if not names or not connection.execute(_IS_ANY_WAITING).fetchone()[0]:
+    if not names or not has_waiting_feedback(connection):
         return
     appeared = {clean_text(name): at_us for name, at_us in names.items()}
     names_json = {"names": list_to_json(list(appeared))}
@@ -353,6 +361,10 @@ _IN_SESSION = f"{_SELECT_ROW} WHERE session = ? AND tenant IS NOT DISTINCT FROM 
 _SET_SESSION = "UPDATE requests SET session = ?, metadata = ? WHERE seq = ?"
 
 _ConversationRow = tuple[int, str | None, str | None, str, int, int]
+
+
+# Kinds of answers that no request ever names as the one before it, which most are.
+NEVER_CONTINUED = frozenset({"chat.completions", "completions", "messages", "embeddings"})
 
 
 def link_conversations(

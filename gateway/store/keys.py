@@ -40,6 +40,11 @@ _SIGNED_IN_KEY = "SELECT key_sha256 FROM sign_ins WHERE token_sha256 = ? AND exp
 _ALL_QUOTA_USAGE = f"SELECT {quote_columns(QUOTA_USAGE_ROWS.columns)} FROM spendings"
 
 
+def add_quota_usage(connection: Connection, usage: Sequence[QuotaUsage]) -> None:
+    """Add usage to its windows; a later window replaces the stored one."""
+    connection.executemany(_ADD_QUOTA_USAGE, list(map(QUOTA_USAGE_ROWS.to_row, usage)))
+
+
 class SqlKeys(Database):
     """Keys and quotas."""
 
@@ -54,8 +59,7 @@ class SqlKeys(Database):
         return await self._write_exclusively(lambda connection: connection.execute(_REVOKE, row).rowcount > 0)
 
     async def spend(self, spendings: Sequence[QuotaUsage]) -> None:
-        rows = list(map(QUOTA_USAGE_ROWS.to_row, spendings))
-        await self._writer.write(lambda connection: connection.executemany(_ADD_QUOTA_USAGE, rows))
+        await self._writer.write(lambda connection: add_quota_usage(connection, spendings))
 
     async def spendings(self) -> list[QuotaUsage]:
         return [QUOTA_USAGE_ROWS.from_row(row) for row in await self._primary.fetch_all(_ALL_QUOTA_USAGE)]

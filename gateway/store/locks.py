@@ -1,14 +1,11 @@
-"""Files beside a database, and locks between processes: write lock, database lock, worker slots."""
+"""Files beside a database, and locks between processes: write lock, database lock."""
 
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from glob import escape
-from itertools import chain, count
 from pathlib import Path
-from typing import Protocol
 
 from gateway.errors import BadInput, Conflict, StoreUnavailable
 from gateway.models.addresses import SQLITE_PREFIX
@@ -17,7 +14,7 @@ from gateway.models.addresses import SQLITE_PREFIX
 # put in its place.
 SQLITE_FILE_SUFFIXES = ("-wal", "-shm", "-journal")
 
-_STORE_FILE_SUFFIXES = (*SQLITE_FILE_SUFFIXES, ".lock", ".spill", ".exports")
+_STORE_FILE_SUFFIXES = (*SQLITE_FILE_SUFFIXES, ".lock", ".spill", ".exports", ".journal")
 
 
 def database_path(url: str) -> Path:
@@ -35,16 +32,6 @@ def database_path(url: str) -> Path:
 def sibling_path(file: Path, ending: str) -> Path:
     """Return the path of a file with this ending appended."""
     return file.with_name(f"{file.name}{ending}")
-
-
-def journal_file(file: Path, worker: int) -> Path:
-    """Return the journal of a worker slot beside a database."""
-    return sibling_path(file, f".spill.{worker}" if worker else ".spill")
-
-
-def journal_files(file: Path) -> list[Path]:
-    """Return all journals beside a database."""
-    return sorted(file.parent.glob(f"{escape(file.name)}.spill*"))
 
 
 def is_part_of_store(file: Path, path: Path) -> bool:
@@ -155,87 +142,3 @@ class WriteLock:
 
     def close(self) -> None:
         self._lock.close()
-
-
-class WorkerSlots(Protocol):
-    """The worker slots of a process: its own first, then those of workers that will not come back."""
-
-    @property
-    def numbers(self) -> tuple[int, ...]: ...
-
-    @property
-    def journals(self) -> tuple[Path, ...]:
-        """Journals of these slots on this machine, its own first."""
-
-    def renew(self) -> int:
-        """Take over rows of abandoned slots, every few seconds; return their number. Raises StoreUnavailable."""
-
-    def release(self) -> None:
-        """Release the slots. Blocks."""
-
-
-class FileWorkerSlots:
-    """Worker slots held by file locks. `sibling_numbers` belong to other workers of the same gateway."""
-
-    def __init__(self, path: Path, locks: dict[int, FileLock], sibling_numbers: Collection[int]) -> None:
-        self._path = path
-        self._locks = locks
-        self._sibling_numbers = sibling_numbers
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        return tuple(self._locks)
-
-    @property
-    def journals(self) -> tuple[Path, ...]:
-        return tuple(journal_file(self._path, number) for number in self._locks)
-
-    def abandoned_numbers(self) -> list[int]:
-        """Return free numbers that were held once and belong to no worker of this gateway."""
-        own = (*self._locks, *self._sibling_numbers)
-        others = [number for number in _known_numbers(self._path) if number not in own]
-        abandoned_numbers: list[int] = []
-        for number, lock in _acquire_free(self._path, others):
-            # Closed at once: a process that wants the number now would take another one, and not find its journal.
-            lock.close()
-            abandoned_numbers.append(number)
-        return abandoned_numbers
-
-    def release(self) -> None:
-        while self._locks:
-            self._locks.popitem()[1].close()
-
-
-def acquire_file_slots(path: Path, preferred: int, workers: int) -> FileWorkerSlots:
-    """Take the preferred slot, or a free one from `workers` up, and all abandoned ones."""
-    locks = dict([next(_acquire_free(path, chain([preferred], count(workers))))])
-    abandoned = [number for number in _known_numbers(path) if number >= workers and number not in locks]
-    locks |= _acquire_free(path, abandoned)
-    return FileWorkerSlots(path, locks, [number for number in range(workers) if number != preferred])
-
-
-def has_live_worker(path: Path) -> bool:
-    """Tell whether a gateway of this machine uses the database."""
-    for number in _known_numbers(path) if path.parent.is_dir() else ():
-        lock = FileLock(sibling_path(path, f".lock.{number}"))
-        try:
-            if not lock.try_share():
-                return True
-        finally:
-            lock.close()
-    return False
-
-
-def _acquire_free(path: Path, numbers: Iterable[int]) -> Iterator[tuple[int, FileLock]]:
-    for number in numbers:
-        lock = FileLock(sibling_path(path, f".lock.{number}"))
-        if lock.try_acquire():
-            yield number, lock
-        else:
-            lock.close()
-
-
-def _known_numbers(path: Path) -> list[int]:
-    prefix = f"{path.name}.lock."
-    ends = (file.name.removeprefix(prefix) for file in path.parent.iterdir() if file.name.startswith(prefix))
-    return sorted(int(ending) for ending in ends if ending.isdecimal())

@@ -1,12 +1,13 @@
 """Metrics of many requests and groups of them (traces, sessions)."""
 
 import asyncio
+import operator
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -20,6 +21,7 @@ from gateway.models.metrics import (
     FeedbackSums,
     GroupKey,
     Latencies,
+    Measure,
     MetricsQuery,
     PersonSums,
     Sums,
@@ -69,10 +71,13 @@ async def read_feedback_sums(connection: AsyncConnection, spec: MetricsQuery) ->
     return await _sum_groups(FeedbackSums, connection, spec, statement, kind)
 
 
-async def read_latencies(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
+async def read_latencies(
+    connection: AsyncConnection, spec: MetricsQuery, measure: Measure = Measure.DURATION
+) -> dict[GroupKey, Latencies]:
     found: dict[GroupKey, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     group_key_of = _group_key_factory(spec, connection.dialect)
-    async for rows in _read_rows(connection, spec, aggregates.latency_query, rollups.LATENCY_KIND):
+    statement = partial(aggregates.latency_query, measure=measure)
+    async for rows in _read_rows(connection, spec, statement, rollups.LATENCY_KIND):
         # Not in the event loop, since they may be hundreds of thousands.
         await asyncio.to_thread(_add_classes, found, rows, group_key_of)
     return {
@@ -92,7 +97,7 @@ def _add_classes(
 
 
 async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> dict[GroupKey, int]:
-    narrowed, segments, split = await _plan_segments(connection, spec, rollups.USAGE_KIND)
+    narrowed, segments, split = await plan_segments(connection, spec, rollups.USAGE_KIND)
     if not segments:
         return {}
     query = aggregates.group_count_query(narrowed, segments, split, connection.dialect)
@@ -102,18 +107,19 @@ async def read_group_counts(connection: AsyncConnection, spec: MetricsQuery) -> 
 
 async def read_people(
     connection: AsyncConnection, spec: MetricsQuery, source: Source
-) -> dict[Scalar, dict[str, PersonSums]]:
-    narrowed, segments, split = await _plan_segments(connection, spec, rollups.PEOPLE_KIND)
+) -> dict[Scalar, Mapping[str, PersonSums]]:
+    narrowed, segments, split = await plan_segments(connection, spec, rollups.PEOPLE_KIND)
     group_key_of = _group_key_factory(spec, connection.dialect)
     people = compare.PeopleSums(lambda value: group_key_of(None, value, None).value)
     if source is not compare.ROLLED_UP_SOURCE:
         segments = aggregates.split_segments(narrowed, {})
     for segment in segments:
         if split is not None and segment.span_us is not None:
-            query = aggregates.rolled_up_people_query(narrowed, segment, split, connection.dialect)
+            table, columns = rollups.ROLLUP_KINDS[rollups.PEOPLE_KIND].table, compare.PEOPLE_COLUMNS
+            query = aggregates.packed_query(table, narrowed, segment, split, columns, connection.dialect)
             rows = await connection.fetch_all(query.sql, query.values)
             # Many thousand persons a day take long to add up, and other callers' streams share the event loop.
-            await asyncio.to_thread(people.add_rollups, [(value, sums) for _, value, _, sums in rows])
+            await asyncio.to_thread(people.add_rollups, [(value, *sums) for _, value, _, *sums in rows])
         else:
             query = compare.people_query(narrowed, source, segment, connection.dialect)
             await asyncio.to_thread(people.add_rows, await connection.fetch_all(query.sql, query.values))
@@ -127,7 +133,7 @@ async def _read_rows(
     kind: str,
     limit: int | None = None,
 ) -> AsyncIterator[list[tuple[Any, ...]]]:
-    narrowed, segments, split = await _plan_segments(connection, spec, kind)
+    narrowed, segments, split = await plan_segments(connection, spec, kind)
     for segment in segments:
         query = statement(narrowed, segment, split, connection.dialect)
         sql = query.sql if limit is None else f"{query.sql} LIMIT {limit}"
@@ -144,19 +150,19 @@ async def read_usage_within(
 ) -> tuple[dict[GroupKey, UsageSums], Coverage]:
     """Sum up usage from the latest requests back to where the time is used up."""
     ends_at = time.monotonic() + seconds
-    narrowed, segments, split = await _plan_segments(connection, spec, rollups.USAGE_KIND)
-    found: dict[GroupKey, UsageSums] = {}
-    group_key_of = _group_key_factory(spec, connection.dialect)
+    narrowed, segments, split = await plan_segments(connection, spec, rollups.USAGE_KIND)
+    totals = _Totals(UsageSums)
     parts = _PartsBackwards(segments)
     for part in parts:
         begun = time.monotonic()
         query = aggregates.usage_query(narrowed, part, split, connection.dialect)
         rows = await connection.fetch_all(f"{query.sql} LIMIT {MAX_PARTS + 1}", query.values)
-        _add_rows(UsageSums, found, rows, group_key_of)
+        await totals.add(rows)
         parts.note_seconds(time.monotonic() - begun)
         if time.monotonic() > ends_at:
             break
     is_rolled_up = await will_be_rolled_up(connection, narrowed, split, rollups.USAGE_KIND)
+    found = totals.by_group(_group_key_factory(spec, connection.dialect))
     return found, Coverage(narrowed.from_us, narrowed.to_us, parts.covers_from_us, is_rolled_up)
 
 
@@ -185,7 +191,11 @@ class _PartsBackwards:
             self._part_us = max(self._part_us // 2, 1)
 
 
-async def _plan_segments(
+# An index finds the requests of one user sooner than all that is between so many rollups.
+_MANY_SEGMENTS = 8
+
+
+async def plan_segments(
     connection: AsyncConnection, spec: MetricsQuery, kind: str
 ) -> tuple[MetricsQuery, list[aggregates.Segment], aggregates.Split | None]:
     await connection.begin_snapshot()
@@ -195,7 +205,10 @@ async def _plan_segments(
     if split is not None:
         times = narrowed.from_us, narrowed.to_us
         rolled_up = await rollups.rolled_up_spans(connection, kind, split.name, *times)
-    return narrowed, aggregates.split_segments(narrowed, rolled_up), split
+    segments = aggregates.split_segments(narrowed, rolled_up)
+    if len(segments) > _MANY_SEGMENTS and aggregates.names_one(narrowed.where):
+        segments = aggregates.split_segments(narrowed, {})
+    return narrowed, segments, split
 
 
 async def _narrow_to_data(connection: AsyncConnection, spec: MetricsQuery) -> MetricsQuery:
@@ -209,28 +222,53 @@ async def _narrow_to_data(connection: AsyncConnection, spec: MetricsQuery) -> Me
 async def _sum_groups(
     sums: type[Sums], connection: AsyncConnection, spec: MetricsQuery, statement: QueryBuilder, kind: str
 ) -> dict[GroupKey, Sums]:
-    found: dict[GroupKey, Sums] = {}
-    group_key_of = _group_key_factory(spec, connection.dialect)
+    totals = _Totals(sums)
     rows = _read_rows(connection, spec, statement, kind, limit=MAX_PARTS + 1)
     async for of_segment in rows:
-        _add_rows(sums, found, of_segment, group_key_of)
-    return found
+        await totals.add(of_segment)
+    return totals.by_group(_group_key_factory(spec, connection.dialect))
 
 
-def _add_rows(
-    sums: type[Sums],
-    found: dict[GroupKey, Sums],
-    rows: Iterable[tuple[Any, ...]],
-    group_key_of: GroupKeyFactory,
-) -> None:
-    for start, value, second, *values in rows:
-        group_key, more = group_key_of(start, value, second), sums(*values)
-        found[group_key] = found[group_key] + more if group_key in found else more
-    if len(found) > MAX_PARTS:
-        raise TooLarge(
-            f"the answer has more than {MAX_PARTS:,} parts.",
-            hint="Ask for less time, or group by a field of fewer values.",
-        )
+# So many rows are not added up in the event loop, which other callers' streams share.
+_MANY_ROWS = 5_000
+
+
+class _Totals(Generic[Sums]):
+    """Adds up rows by group. An object for each row would take several times as long."""
+
+    def __init__(self, sums: type[Sums]) -> None:
+        self._sums: type[Sums] = sums
+        self._maxima = [
+            place for place, field in enumerate(fields(sums)) if field.name in aggregates.MAXIMUM_COLUMNS
+        ]
+        self._found: dict[tuple[Any, ...], Sequence[Any]] = {}
+
+    async def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        if len(rows) > _MANY_ROWS:
+            await asyncio.to_thread(self._add, rows)
+        else:
+            self._add(rows)
+        if len(self._found) > MAX_PARTS:
+            raise TooLarge(
+                f"the answer has more than {MAX_PARTS:,} parts.",
+                hint="Ask for less time, or group by a field of fewer values.",
+            )
+
+    def by_group(self, group_key_of: GroupKeyFactory) -> dict[GroupKey, Sums]:
+        return {group_key_of(*key): self._sums(*values) for key, values in self._found.items()}
+
+    def _add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        found = self._found
+        for row in rows:
+            key, values = row[:3], row[3:]
+            known = found.get(key)
+            found[key] = values if known is None else self._combined(known, values)
+
+    def _combined(self, one: Sequence[Any], other: Sequence[Any]) -> Sequence[Any]:
+        combined = list(map(operator.add, one, other))
+        for place in self._maxima:
+            combined[place] = max(one[place], other[place])
+        return combined
 
 
 def _group_key_factory(spec: MetricsQuery, dialect: Dialect) -> GroupKeyFactory:
@@ -389,13 +427,15 @@ class SqlMetrics(SqlSplits):
         read = partial(read_usage_within, seconds=seconds)
         return await self._answer(read, spec, rollups.USAGE_KIND)
 
-    async def latencies(self, spec: MetricsQuery) -> dict[GroupKey, Latencies]:
-        return await self._answer(read_latencies, spec, rollups.LATENCY_KIND)
+    async def latencies(
+        self, spec: MetricsQuery, measure: Measure = Measure.DURATION
+    ) -> dict[GroupKey, Latencies]:
+        return await self._answer(partial(read_latencies, measure=measure), spec, rollups.LATENCY_KIND)
 
     async def feedback_sums(self, spec: MetricsQuery) -> dict[GroupKey, FeedbackSums]:
         return await self._answer(read_feedback_sums, spec, rollups.FEEDBACK_KIND)
 
-    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+    async def people(self, spec: MetricsQuery, source: Source) -> dict[Scalar, Mapping[str, PersonSums]]:
         return await self._answer(partial(read_people, source=source), spec, rollups.PEOPLE_KIND)
 
     async def count_groups(self, spec: MetricsQuery) -> dict[GroupKey, int]:

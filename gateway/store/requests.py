@@ -1,4 +1,4 @@
-"""Request log: append, annotate, import (what counts as a duplicate), search, set properties."""
+"""Request log: append, annotate, insert complete rows, search, set properties."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,26 +8,26 @@ from typing import Any
 from gateway.errors import BadInput
 from gateway.models.exchange import Exchange, PayloadPolicy, lowercase_ascii
 from gateway.models.feedback import Receipt, Target, single_subject
-from gateway.models.filters import Filter, Page, Sort, filter_uses_field
+from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort, filter_uses_field
 from gateway.models.request import METADATA_COLUMNS, METADATA_KEYS, Facts, Payload, RequestRecord, Usage
 from gateway.store import feedback, joins, rollups, schema
 from gateway.store.base import NewRows
+from gateway.store.body_codecs import Packer
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query, count_rows, select_rows
 from gateway.store.prefilters import find_candidate_seqs, prefilters
 from gateway.store.rows import (
     REQUEST_ROWS,
-    Packer,
     clean_text,
     clean_text_or_none,
+    complete_row,
     exchange_from_row,
     facts_to_row,
     from_json,
-    list_to_json,
     metadata_values,
     numbers_to_json,
-    payload_from_exchange,
+    payload_from_row,
     payload_to_row,
     request_to_row,
     session_from_metadata,
@@ -50,11 +50,12 @@ _INSERT_RESPONSE_ID = "INSERT INTO other_response_ids (response_id, seq) VALUES 
 _FIND_ORIGINAL_REQUEST = """
 SELECT owner.seq, owner.started_at_us,
     owner.prompt_tokens IS NOT NULL OR owner.completion_tokens IS NOT NULL OR owner.outcome = 'provider_error'
-FROM requests AS owner JOIN requests AS own ON own.seq = :seq
-WHERE owner.response_id = :response_id AND owner.seq <> own.seq
-    AND owner.provider = own.provider AND owner.tenant IS NOT DISTINCT FROM own.tenant
+FROM requests AS owner
+WHERE owner.response_id = :response_id AND owner.seq <> :seq
+    AND owner.provider = :provider AND owner.tenant IS NOT DISTINCT FROM :tenant
 ORDER BY 3 DESC, owner.seq LIMIT 1
 """
+_OWNER_OF = "SELECT provider, tenant FROM requests WHERE seq = ?"
 _SET_RETRIEVED_USAGE = f"""
 UPDATE requests SET
     {", ".join(f"{column} = :{column}" for column in schema.RETRIEVED_COLUMNS)},
@@ -76,28 +77,75 @@ def _select_exchanges(dialect: Dialect) -> str:
 @cache
 def select_payloads(dialect: Dialect) -> str:
     """Select the payloads of the rows whose `seq`s are bound as a list."""
-    return f"{_select_exchanges(dialect)} WHERE r.seq {dialect.in_numbers('?')} AND p.seq IS NOT NULL"
+    columns = ["r.seq", "r.payloads", "r.request_size", "r.response_size"]
+    columns += [dialect.payload_column(column) for column in schema.PAYLOAD_COLUMNS[1:]]
+    joined = f"requests AS r JOIN payloads AS p ON {dialect.is_payload_of('p', 'r')}"
+    return f"SELECT {', '.join(columns)} FROM {joined} WHERE r.seq {dialect.in_numbers('?')}"
 
 
 @cache
 def select_uninterpreted(dialect: Dialect) -> str:
-    """Select the oldest rows without facts of the worker slots that are bound as a list."""
-    return (
-        f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL AND r.worker {dialect.in_numbers('?')}"
-        " ORDER BY r.seq LIMIT ?"
-    )
+    """Select the oldest rows without facts."""
+    return f"{_select_exchanges(dialect)} WHERE r.interpreted_at_us IS NULL ORDER BY r.seq LIMIT ?"
 
 
-def append_exchanges(
-    connection: Connection, packer: Packer, exchanges: Sequence[Exchange], worker: int = 0
-) -> list[int]:
+def append_exchanges(connection: Connection, packer: Packer, exchanges: Sequence[Exchange]) -> list[int]:
     """Insert exchanges, join the feedback that waited for them, and return their `seq`s."""
     seqs = connection.dialect.allocate_seqs(connection, len(exchanges))
     numbered = list(zip(seqs, exchanges, strict=True))
-    rows = ((*request_to_row(seq, exchange), worker) for seq, exchange in numbered)
-    insert_requests(connection, packer, (*schema.REQUEST_INSERT_COLUMNS, "worker"), rows, numbered)
+    rows = (request_to_row(seq, exchange) for seq, exchange in numbered)
+    insert_requests(connection, packer, schema.REQUEST_INSERT_COLUMNS, rows, numbered)
     connect_requests(connection, numbered, _joinable_ids(exchanges))
     return list(seqs)
+
+
+def ingest_exchanges(
+    connection: Connection, packer: Packer, rows: Sequence[tuple[Exchange, Facts]], at_us: int
+) -> list[tuple[int, Facts]]:
+    """Insert exchanges with their facts; return `seq`s and the facts that are to be counted, without usage that was
+    counted before."""
+    seqs = connection.dialect.allocate_seqs(connection, len(rows))
+    numbered = [(seq, exchange, found) for seq, (exchange, found) in zip(seqs, rows, strict=True)]
+    _insert_complete(connection, packer, [each for each in numbered if not each[2].is_retrieval], at_us)
+    counted = {seq: found for seq, _, found in numbered}
+    for seq, exchange, found in numbered:
+        # Usage from a retrieval goes to the row of the request that caused it, and only once.
+        if found.is_retrieval:
+            provider, tenant = clean_text(exchange.provider), clean_text_or_none(exchange.tenant)
+            own, counted[seq] = _apply_retrieval(connection, seq, provider, tenant, found)
+            _insert_complete(connection, packer, [(seq, exchange, own)], at_us)
+    _connect(connection, seqs, rows, at_us)
+    in_chains = [
+        (seq, found)
+        for seq, exchange, found in numbered
+        if exchange.endpoint not in joins.NEVER_CONTINUED or found.previous_response_id is not None
+    ]
+    for seq, session in joins.link_conversations(connection, in_chains, at_us).items():
+        counted[seq] = replace(counted[seq], session=session)
+    return [(seq, counted[seq]) for seq in seqs]
+
+
+def _insert_complete(
+    connection: Connection, packer: Packer, rows: Sequence[tuple[int, Exchange, Facts]], at_us: int
+) -> None:
+    complete = (complete_row(seq, exchange, found, at_us) for seq, exchange, found in rows)
+    numbered = [(seq, exchange) for seq, exchange, _ in rows]
+    insert_requests(connection, packer, schema.COMPLETE_COLUMNS, complete, numbered)
+    insert_response_ids(connection, [(seq, found.other_response_ids) for seq, _, found in rows])
+
+
+def _connect(
+    connection: Connection, seqs: Sequence[int], rows: Sequence[tuple[Exchange, Facts]], at_us: int
+) -> None:
+    times_us = [exchange.started_at_us for exchange, _ in rows]
+    rollups.invalidate_rollups(connection, rollups.REQUEST_KINDS, times_us)
+    if joins.has_waiting_feedback(connection):
+        joins.join_waiting_feedback(
+            connection,
+            _ids_in_facts([found for _, found in rows], at_us)
+            | _joinable_ids([exchange for exchange, _ in rows]),
+        )
+    joins.reassign_requests(connection, seqs)
 
 
 def insert_requests(
@@ -125,50 +173,6 @@ def connect_requests(
     joins.reassign_requests(connection, [seq for seq, _ in numbered])
 
 
-def find_missing(connection: Connection, exchanges: Sequence[Exchange]) -> list[int]:
-    """Return the positions of exchanges that are not stored; of duplicates only the first."""
-    query = _same_requests_query(exchanges, connection.dialect)
-    return _missing_positions(exchanges, connection.execute(query.sql, query.values))
-
-
-def _same_requests_query(exchanges: Sequence[Exchange], dialect: Dialect) -> Query:
-    identities = {_identity_of(exchange) for exchange in exchanges}
-    # Times are no help to find few rows: all of a batch may be close together.
-    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers('?')}"
-    return Query(
-        "SELECT request_id, started_at_us, tenant FROM requests"
-        f" WHERE request_id {dialect.in_texts('?')} AND {started}",
-        (
-            list_to_json([request_id for request_id, _, _ in identities]),
-            numbers_to_json([start for _, start, _ in identities]),
-        ),
-    )
-
-
-def _missing_positions(exchanges: Sequence[Exchange], stored: Iterable[Sequence[Any]]) -> list[int]:
-    positions: dict[tuple[str, int, str | None], int] = {}
-    for position, exchange in enumerate(exchanges):
-        positions.setdefault(_identity_of(exchange), position)
-    for request_id, started_at_us, tenant in stored:
-        positions.pop((request_id, started_at_us, tenant), None)
-    return list(positions.values())
-
-
-def append_missing(
-    connection: Connection,
-    packer: Packer,
-    imported: Sequence[tuple[Exchange, Facts | None]],
-    worker: int,
-    at_us: int,
-) -> int:
-    """Append those that are not stored yet, add their facts, and return their number."""
-    new = [imported[place] for place in find_missing(connection, [exchange for exchange, _ in imported])]
-    seqs = append_exchanges(connection, packer, [exchange for exchange, _ in new], worker)
-    known_facts = zip(seqs, [facts for _, facts in new], strict=True)
-    annotate_requests(connection, [(seq, facts) for seq, facts in known_facts if facts is not None], at_us)
-    return len(new)
-
-
 def annotate_requests(
     connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: int
 ) -> list[tuple[int, Facts]]:
@@ -179,7 +183,8 @@ def annotate_requests(
     counted = dict(first)
     for seq, found in facts:
         if found.is_retrieval:
-            own, counted[seq] = _apply_retrieval(connection, seq, found)
+            provider, tenant = connection.execute(_OWNER_OF, (seq,)).fetchone()
+            own, counted[seq] = _apply_retrieval(connection, seq, provider, tenant, found)
             _fill_in(connection, [(seq, own)], at_us)
     for seq, session in joins.link_conversations(connection, facts, at_us).items():
         counted[seq] = replace(counted[seq], session=session)
@@ -201,8 +206,7 @@ def _fill_in(connection: Connection, facts: Sequence[tuple[int, Facts]], at_us: 
         connection.executemany(_CORRECT, corrections)
     connection.executemany(_ANNOTATE, [(*facts_to_row(found, at_us), seq) for seq, found in facts])
     insert_response_ids(connection, [(seq, found.other_response_ids) for seq, found in facts])
-    ids = (one for _, found in facts for one in (found.response_id, found.session, *found.other_response_ids))
-    joins.join_waiting_feedback(connection, dict.fromkeys(filter(None, ids), at_us))
+    joins.join_waiting_feedback(connection, _ids_in_facts([found for _, found in facts], at_us))
     if in_sessions := [seq for seq, found in facts if found.session]:
         joins.reassign_requests(connection, in_sessions)
 
@@ -213,10 +217,19 @@ def insert_response_ids(connection: Connection, ids: Iterable[tuple[int, Sequenc
         connection.executemany(_INSERT_RESPONSE_ID, rows)
 
 
-def _apply_retrieval(connection: Connection, seq: int, found: Facts) -> tuple[Facts, Facts]:
+def _apply_retrieval(
+    connection: Connection, seq: int, provider: str, tenant: str | None, found: Facts
+) -> tuple[Facts, Facts]:
+    """Give a retrieved usage to the request that caused it; return the facts of the row and those to be counted."""
     original = None
     if found.response_id is not None:
-        values = {"seq": seq, "response_id": clean_text(found.response_id)}
+        response_id = clean_text(found.response_id)
+        values: dict[str, object] = {
+            "seq": seq,
+            "response_id": response_id,
+            "provider": provider,
+            "tenant": tenant,
+        }
         original = connection.execute(_FIND_ORIGINAL_REQUEST, values).fetchone()
     if original is None:
         return found, found
@@ -238,11 +251,6 @@ def exchange_size_bytes(exchange: Exchange) -> int:
     return REQUEST_ROW_BYTES + len(exchange.request_body) + len(exchange.response_body)
 
 
-def _identity_of(exchange: Exchange) -> tuple[str, int, str | None]:
-    tenant = clean_text_or_none(exchange.tenant)
-    return clean_text(exchange.identity.request_id), exchange.started_at_us, tenant
-
-
 def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
     names: dict[str, int] = {}
     for exchange in exchanges:
@@ -250,6 +258,11 @@ def _joinable_ids(exchanges: Sequence[Exchange]) -> dict[str, int]:
         if session := session_from_metadata(exchange.identity.metadata):
             names[session] = exchange.ended_at_us
     return names
+
+
+def _ids_in_facts(facts: Sequence[Facts], at_us: int) -> dict[str, int]:
+    ids = (one for found in facts for one in (found.response_id, found.session, *found.other_response_ids))
+    return dict.fromkeys(filter(None, ids), at_us)
 
 
 # Longest metadata of a row that setting a property may produce, as JSON.
@@ -318,16 +331,18 @@ class SqlRequests(Database):
             return []
         size = sum(map(exchange_size_bytes, exchanges))
         return await self._writer.write(
-            lambda connection: append_exchanges(connection, self._packer, exchanges, self._worker_slots[0]),
+            lambda connection: append_exchanges(connection, self._packer, exchanges),
             size_bytes=size,
         )
 
-    async def insert(self, exchanges: Sequence[Exchange], receipt: Receipt | None = None) -> list[int]:
-        def insert(connection: Connection) -> list[int]:
+    async def insert(
+        self, rows: Sequence[tuple[Exchange, Facts]], at_us: int, receipt: Receipt | None = None
+    ) -> list[tuple[int, Facts]]:
+        def insert(connection: Connection) -> list[tuple[int, Facts]]:
             feedback.put_feedback(connection, (), receipt)
-            return append_exchanges(connection, self._packer, exchanges, self._worker_slots[0])
+            return ingest_exchanges(connection, self._packer, rows, at_us)
 
-        size = sum(map(exchange_size_bytes, exchanges))
+        size = sum(exchange_size_bytes(exchange) for exchange, _ in rows)
         return await self._writer.write(insert, size_bytes=size, is_synced=True, is_exclusive=True)
 
     async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
@@ -344,25 +359,8 @@ class SqlRequests(Database):
         return await self._writer.write_deferred(annotate, size_bytes=size)
 
     async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        values = (numbers_to_json(self._worker_slots), limit)
-        rows = await self._primary.fetch_all(select_uninterpreted(self._dialect), values)
+        rows = await self._primary.fetch_all(select_uninterpreted(self._dialect), (limit,))
         return [exchange_from_row(row) for row in rows]
-
-    async def missing(self, exchanges: Sequence[Exchange]) -> list[int]:
-        query = _same_requests_query(exchanges, self._dialect)
-        return _missing_positions(exchanges, await self._primary.fetch_all(query.sql, query.values))
-
-    async def append_missing(self, imported: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
-        if not imported:
-            return 0
-        size = sum(exchange_size_bytes(exchange) for exchange, _ in imported)
-        return await self._writer.write(
-            lambda connection: append_missing(
-                connection, self._packer, imported, self._worker_slots[0], at_us
-            ),
-            size_bytes=size,
-            is_exclusive=True,
-        )
 
     async def find_requests(
         self, where: Filter, sort: Sort, page: Page, tenant: str | None, *, in_background: bool = False
@@ -379,6 +377,18 @@ class SqlRequests(Database):
         )
         number: int = (await found)[0][0]
         return number
+
+    async def request_seqs(
+        self, where: Filter, after: int, limit: int, tenant: str | None, *, in_background: bool = False
+    ) -> list[int]:
+        # Without the condition where it is not needed, since it keeps prefilters off.
+        following = AllOf((where, Comparison("seq", Op.GT, after))) if after else where
+        page, sort = Page(limit), Sort("seq", descending=False)
+        is_costly = _searches_bodies(where, sort)
+        rows = await self._fetch_page(
+            following, sort, page, tenant, in_background, is_costly=is_costly, finish=_select_seqs
+        )
+        return sorted(row[0] for row in rows)
 
     async def new_rows(self, after: int) -> NewRows | None:
         top, number, first_unread = await self._replica.fetch_one(_NEW_ROWS, (after,))
@@ -435,8 +445,11 @@ class SqlRequests(Database):
 
 def payloads_from_rows(rows: Iterable[Sequence[Any]]) -> dict[int, Payload]:
     """Return the payloads in rows of `select_payloads`, by `seq`."""
-    exchanges = map(exchange_from_row, rows)
-    return {seq: payload_from_exchange(exchange) for seq, exchange in exchanges}
+    return dict(map(payload_from_row, rows))
+
+
+def _select_seqs(found: Query) -> Query:
+    return Query(f"SELECT seq FROM ({found.sql}) AS found", found.values)
 
 
 def _searches_bodies(where: Filter, sort: Sort) -> bool:

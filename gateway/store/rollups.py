@@ -1,18 +1,26 @@
 """Rollups: hourly and daily sums of requests and feedback, built, invalidated and cleaned up."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import orjson
 
 from gateway.models.ids import new_id
-from gateway.models.metrics import GRADE_FIELD, HOUR_US
-from gateway.store import aggregates, compare
+from gateway.models.metrics import DAY_US, GRADE_FIELD, HOUR_US, QUARTER_DAY_US, WEEK_US, Measure
+from gateway.store import aggregates, compare, packed_sums
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.filters import Query
+from gateway.store.rows import list_from_json
 
+# Of the kind that is bound, beside its sums.
+_IS_ROLLED_UP = """
+SELECT 1 FROM rollup_seals AS seal
+WHERE seal.kind = ? AND seal.span_us = sums.span_us AND seal.starts_at_us = sums.starts_at_us
+    AND seal.fields IS NOT NULL
+"""
 _OF_SPAN = "FROM requests WHERE started_at_us >= ? AND started_at_us < ?"
 
 
@@ -34,20 +42,53 @@ def usage_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
     )
 
 
+def parts_rollup_query(kind: str, fields: Iterable[str], part_us: int, from_us: int, to_us: int) -> Query:
+    """Select the sums of a span by some fields from those of its parts; packed ones a part at a time."""
+    made = ROLLUP_KINDS[kind]
+    is_packed = made.is_packed
+    sums = (
+        ", ".join(made.columns)
+        if is_packed
+        else aggregates.sum_columns({name: name for name in made.columns})
+    )
+    of_fields = ", ".join(f"'{field}'" for field in fields)
+    return Query(
+        f"SELECT field, tenant, value, {sums} FROM {made.table} AS sums"
+        f" WHERE span_us = {part_us} AND field IN ({of_fields}) AND starts_at_us >= ? AND starts_at_us < ?"
+        # Of a part whose requests are gone there may be sums that nobody deleted yet.
+        f" AND EXISTS ({_IS_ROLLED_UP}) {'' if is_packed else 'GROUP BY 1, 2, 3'}",
+        (from_us, to_us, kind),
+    )
+
+
+def user_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
+    of_request = aggregates.request_usage_columns(dialect)
+    sums = ", ".join(f"{aggregates.sum_columns({name: sql})} AS {name}" for name, sql in of_request.items())
+    columns = ", ".join(map(dialect.json_column, ('"user"', *of_request)))
+    return Query(
+        f"SELECT 'user', tenant, NULL, {columns} FROM ("
+        f'SELECT tenant, "user", {sums} {_OF_SPAN} AND "user" IS NOT NULL GROUP BY tenant, "user"'
+        ") AS users GROUP BY tenant",
+        (from_us, to_us),
+    )
+
+
 def latency_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
     fields = [field for field in aggregates.LATENCY_FIELDS if field]
     parts = " UNION ALL ".join(
-        f"SELECT '{field}', tenant, value, {dialect.json_object('class', 'number')} FROM ("
-        f"SELECT tenant, {_group_value(field, dialect)} AS value, class, sum(number) AS number"
-        " FROM combined GROUP BY 1, 2, 3) AS classes GROUP BY 2, 3"
+        f"SELECT '{field}', tenant, value, measure, {dialect.json_object('class', 'number')} FROM ("
+        f"SELECT tenant, {_group_value(field, dialect)} AS value, measure, class, sum(number) AS number"
+        " FROM combined WHERE class IS NOT NULL GROUP BY 1, 2, 3, 4) AS classes GROUP BY 2, 3, 4"
         for field in aggregates.LATENCY_FIELDS
     )
-    return Query(
-        f"WITH combined AS MATERIALIZED (SELECT tenant, {_group_columns(fields, dialect)},"
-        f" {aggregates.latency_class(dialect)} AS class,"
-        f" count(*) AS number {_OF_SPAN} GROUP BY tenant, {_quote_fields(fields)}, class) {parts}",
-        (from_us, to_us),
+    # Each by itself, since nearly every request has a pair of classes of its own.
+    combined = " UNION ALL ".join(
+        f"SELECT tenant, {_group_columns(fields, dialect)}, '{measure}' AS measure,"
+        f" {aggregates.latency_class(dialect, measure)} AS class,"
+        f" count(*) AS number {_OF_SPAN} GROUP BY tenant, {_quote_fields(fields)}, class"
+        for measure in Measure
     )
+    return Query(f"WITH combined AS MATERIALIZED ({combined}) {parts}", (from_us, to_us) * len(Measure))
 
 
 def feedback_rollup_query(from_us: int, to_us: int, dialect: Dialect) -> Query:
@@ -83,18 +124,29 @@ USAGE_KIND = "usage"
 LATENCY_KIND = "latencies"
 FEEDBACK_KIND = "verdicts"
 PEOPLE_KIND = "people"
+USERS_KIND = "users"
 # Kinds that feedback does not change.
-REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND)
+REQUEST_KINDS = (USAGE_KIND, LATENCY_KIND, USERS_KIND)
 FEEDBACK_KINDS = (FEEDBACK_KIND, PEOPLE_KIND)
 
-# A rollup is not split by a field if that would take more than one row for so many requests or entries.
+# Of a field with many values a day has many rows, and a ranking of a month reads all of them; of weeks, a fourth.
+WEEK_FIELDS = (aggregates.NO_FIELD, "user")
+
+# A rollup is not split by a field if that would take more than one row for so many requests, or entries of splits.
 MIN_REQUESTS_PER_ROW = 4
+# Of entries fewer, since each would be read together with its request.
+_MIN_ENTRIES_PER_ROW = 2
+# Packed sums of a user take little room.
+_MIN_REQUESTS_PER_USER = 1.25
 
 # How long after its end a span is summed up: requests that started in it may still be running.
 SETTLE_US = 600_000_000
 
 # After this time a rollup that was started counts as abandoned.
 GENERATION_TIMEOUT_US = 300_000_000
+
+
+_OF_QUARTERS = {DAY_US: QUARTER_DAY_US, WEEK_US: DAY_US}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +157,22 @@ class RollupKind:
     fields: tuple[str, ...]
     columns: tuple[str, ...]
     statement: Callable[[int, int, Dialect], Query]
-    spans: tuple[int, ...] = aggregates.SPANS
+    # Spans come after those that they are made of.
+    spans: tuple[int, ...] = (DAY_US, HOUR_US)
+    min_per_row: float = MIN_REQUESTS_PER_ROW
+    week_fields: tuple[str, ...] = WEEK_FIELDS
+    # Lengths of the spans that longer ones are made of.
+    parts: Mapping[int, int] = field(default_factory=lambda: {WEEK_US: DAY_US})
+    # Of a span there is one row for each value, with its names and their sums in columns of many numbers.
+    is_packed: bool = False
+
+    @property
+    def new_sums(self) -> packed_sums.SumsByName:
+        """What adds up columns that are packed."""
+        maxima = (
+            number for number, name in enumerate(self.columns[1:]) if name in aggregates.MAXIMUM_COLUMNS
+        )
+        return packed_sums.SumsByName(len(self.columns) - 1, maxima)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +196,22 @@ class Rollup:
 
 ROLLUP_KINDS: Mapping[str, RollupKind] = {
     USAGE_KIND: RollupKind(
-        "usage_rollups", aggregates.USAGE_FIELDS, aggregates.USAGE_COLUMNS, usage_rollup_query
+        "usage_rollups",
+        aggregates.USAGE_FIELDS,
+        aggregates.USAGE_COLUMNS,
+        usage_rollup_query,
+        (DAY_US, HOUR_US, WEEK_US),
     ),
     LATENCY_KIND: RollupKind(
-        "latency_rollups", aggregates.LATENCY_FIELDS, ("classes",), latency_rollup_query
+        "latency_rollups", aggregates.LATENCY_FIELDS, ("measure", "classes"), latency_rollup_query
     ),
     FEEDBACK_KIND: RollupKind(
-        "verdict_rollups", aggregates.FEEDBACK_FIELDS, aggregates.FEEDBACK_COLUMNS, feedback_rollup_query
+        "verdict_rollups",
+        aggregates.FEEDBACK_FIELDS,
+        aggregates.FEEDBACK_COLUMNS,
+        feedback_rollup_query,
+        (DAY_US, HOUR_US, WEEK_US),
+        _MIN_ENTRIES_PER_ROW,
     ),
     PEOPLE_KIND: RollupKind(
         "people_rollups",
@@ -143,6 +219,21 @@ ROLLUP_KINDS: Mapping[str, RollupKind] = {
         compare.PEOPLE_COLUMNS,
         compare.people_rollup_query,
         compare.PEOPLE_SPANS,
+        week_fields=compare.PEOPLE_FIELDS,
+        parts=_OF_QUARTERS,
+        is_packed=True,
+    ),
+    USERS_KIND: RollupKind(
+        "user_rollups",
+        ("user",),
+        ("users", *aggregates.USAGE_COLUMNS),
+        user_rollup_query,
+        # A ranking adds up nearly all users in each span, and of hours there may be 46.
+        (HOUR_US, QUARTER_DAY_US, DAY_US, WEEK_US),
+        _MIN_REQUESTS_PER_USER,
+        week_fields=("user",),
+        parts=_OF_QUARTERS,
+        is_packed=True,
     ),
 }
 
@@ -151,6 +242,8 @@ _TAKEN_STARTS = """
 SELECT starts_at_us FROM rollup_seals
 WHERE kind = ? AND span_us = ? AND (fields IS NOT NULL OR drawn_at_us > ?)
 """
+_FIELDS_OF_SPAN = "SELECT fields FROM rollup_seals WHERE kind = ? AND span_us = ? AND starts_at_us = ?"
+_HAS_REQUESTS = "SELECT EXISTS (SELECT 1 FROM requests WHERE started_at_us >= ? AND started_at_us < ?)"
 _IS_INTERPRETED = """
 SELECT NOT EXISTS (
     SELECT 1 FROM requests WHERE interpreted_at_us IS NULL AND started_at_us >= ? AND started_at_us < ?
@@ -184,7 +277,7 @@ async def rolled_up_spans(
     """Return the spans with rollups split by a field that overlap a time."""
     sql = _select_rolled_up(connection.dialect)
     spans: aggregates.RolledUpSpans = {}
-    for span_us in aggregates.SPANS:
+    for span_us in ROLLUP_KINDS[kind].spans:
         found = await connection.fetch_all(sql, (kind, span_us, from_us - span_us, to_us, field))
         spans[span_us] = [start for _, start in found]
     return spans
@@ -214,13 +307,42 @@ async def compute_rollup(connection: AsyncConnection, span: RollupSpan) -> Rollu
     if not (await connection.fetch_one(_IS_INTERPRETED, bounds))[0]:
         return None
     kind = ROLLUP_KINDS[span.kind]
-    query = kind.statement(*bounds, connection.dialect)
-    rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in kind.fields}
-    for row in await connection.fetch_all(query.sql, query.values):
-        rows[row[0]].append((span.span_us, span.starts_at_us, *row))
-    may_be_many = aggregates.HIGH_CARDINALITY_FIELDS
-    kept = {key: found for key, found in rows.items() if key not in may_be_many or _is_small_enough(found)}
+    query, is_of_parts = kind.statement(*bounds, connection.dialect), False
+    fields = kind.week_fields if span.span_us == WEEK_US else kind.fields
+    if part_us := kind.parts.get(span.span_us):
+        if (of_parts := await _fields_of_parts(connection, span, part_us, fields)) is None:
+            return None
+        # Where parts have too many rows by a field, the whole may have few, and has few requests to sum up.
+        if is_of_parts := of_parts == fields:
+            query = parts_rollup_query(span.kind, fields, part_us, *bounds)
+    found_rows = await connection.fetch_all(query.sql, query.values)
+    if kind.is_packed:
+        # Many thousand persons take long, and other callers' streams share the event loop.
+        found_rows = await asyncio.to_thread(_add_up_parts if is_of_parts else _pack, kind, found_rows)
+    rows: dict[str, list[tuple[Any, ...]]] = {field: [] for field in fields}
+    for row in found_rows:
+        if row[0] in rows:
+            rows[row[0]].append((span.span_us, span.starts_at_us, *row))
+    kept = {
+        field: found
+        for field, found in rows.items()
+        if field not in aggregates.HIGH_CARDINALITY_FIELDS or _are_few(found, kind)
+    }
     return Rollup(span, tuple(kept), tuple(row for found in kept.values() for row in found))
+
+
+async def _fields_of_parts(
+    connection: AsyncConnection, span: RollupSpan, part_us: int, fields: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return which of some fields all parts of a span are split by; None while one is not summed up."""
+    for start in range(span.starts_at_us, span.starts_at_us + span.span_us, part_us):
+        part = await connection.fetch_one(_FIELDS_OF_SPAN, (span.kind, part_us, start))
+        if part is not None and part[0] is not None:
+            of_part = list_from_json(part[0])
+            fields = tuple(field for field in fields if field in of_part)
+        elif (await connection.fetch_one(_HAS_REQUESTS, (start, start + part_us)))[0]:
+            return None
+    return fields
 
 
 def store_rollup(connection: Connection, rollup: Rollup) -> bool:
@@ -246,13 +368,32 @@ def invalidate_rollups(connection: Connection, kinds: Iterable[str], times_us: I
     """Invalidate every rollup with requests that started at these times, in the caller's transaction."""
     # Nothing from before the epoch is ever summed up.
     hours = {time_us // HOUR_US * HOUR_US for time_us in times_us if time_us >= 0}
-    spans = {(span_us, hour_us // span_us * span_us) for hour_us in hours for span_us in aggregates.SPANS}
-    connection.executemany(_INVALIDATE, [(kind, *span) for kind in kinds for span in spans])
+    spans = {
+        (kind, span_us, hour_us // span_us * span_us)
+        for kind in kinds
+        for span_us in ROLLUP_KINDS[kind].spans
+        for hour_us in hours
+    }
+    connection.executemany(_INVALIDATE, list(spans))
 
 
-def _is_small_enough(rows: Sequence[tuple[Any, ...]]) -> bool:
+def _are_few(rows: Sequence[tuple[Any, ...]], kind: RollupKind) -> bool:
+    if kind.is_packed:
+        requests = [packed_sums.unpack(row[6]) for row in rows]
+        return sum(map(len, requests)) * kind.min_per_row <= sum(map(sum, requests))
     stands_for: int = sum(row[5] for row in rows)
-    return len(rows) * MIN_REQUESTS_PER_ROW <= stands_for
+    return len(rows) * kind.min_per_row <= stands_for
+
+
+def _pack(_: RollupKind, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(*row[:3], *packed_sums.pack(*row[3:])) for row in rows]
+
+
+def _add_up_parts(kind: RollupKind, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    found: dict[tuple[Any, ...], packed_sums.SumsByName] = {}
+    for of_field, tenant, value, names, *columns in rows:
+        found.setdefault((of_field, tenant, value), kind.new_sums).add_packed(names, columns)
+    return [(*place, *packed_sums.pack_columns(*sums.totals())) for place, sums in found.items()]
 
 
 async def _due_starts(connection: AsyncConnection, kind: str, span_us: int, at_us: int) -> list[int]:
@@ -273,13 +414,6 @@ async def _start_of_next(connection: AsyncConnection, from_us: int, span_us: int
     return None if row is None else row[0] // span_us * span_us
 
 
-_IS_ROLLED_UP = """
-SELECT 1 FROM rollup_seals AS seal
-WHERE seal.kind = ? AND seal.span_us = sums.span_us AND seal.starts_at_us = sums.starts_at_us
-    AND seal.fields IS NOT NULL
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class OrphanRollup:
     """Sums of a span without rollup state."""
@@ -296,7 +430,7 @@ async def find_orphan_rollups(connection: AsyncConnection) -> list[OrphanRollup]
         for name, kind in ROLLUP_KINDS.items()
         for place in await connection.fetch_all(
             f"SELECT DISTINCT span_us, starts_at_us FROM {kind.table} AS sums"
-            f" WHERE field = '{aggregates.NO_FIELD}' AND NOT EXISTS ({_IS_ROLLED_UP})",
+            f" WHERE field = '{kind.fields[0]}' AND NOT EXISTS ({_IS_ROLLED_UP})",
             (name,),
         )
     ]

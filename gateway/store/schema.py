@@ -7,13 +7,16 @@ from itertools import product
 from types import UnionType
 from typing import Any, get_args, get_type_hints
 
+from gateway.models.alerts import AlertEvent, AlertRule
 from gateway.models.audit import AuditEntry
 from gateway.models.columns import Origin
+from gateway.models.datasets import Dataset
 from gateway.models.exchange import NO_MODEL_CALLS, NO_MODEL_READS, PROBE_METHODS
 from gateway.models.export import Export
 from gateway.models.feedback import Feedback
 from gateway.models.request import REQUEST_COLUMNS, RequestRecord
 from gateway.models.reviews import Review, ReviewState
+from gateway.models.webhooks import Delivery
 from gateway.store.dialect import Dialect, ValueKind
 
 # An entry that rates the whole: with weight, not neutral, and no score of a metric.
@@ -165,11 +168,25 @@ REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
 }
 
 # Computed fields with a NAME: metadata under that key as text, or under the last key that is NAME in lower case,
-# and the latest value of that metric.
+# the latest value of that metric, whether the rule of that name acted on it, for reviewers or at all, and whether a
+# rule added it to the dataset of that id or name.
 NAMED_REQUEST_EXPRESSIONS: Mapping[str, Expression] = {
     "property.": Expression("text", lambda dialect: dialect.property_text),
     "property_in_any_case.": Expression("text", lambda dialect: dialect.property_in_any_case),
     "score.": Expression("number", _latest_score),
+    "is_matched_by.": _fixed(
+        "flag",
+        "EXISTS (SELECT 1 FROM rule_matches WHERE request_seq = requests.seq AND rule = ?)",
+    ),
+    "is_added_to.": _fixed(
+        "flag",
+        "requests.seq IN (SELECT request_seq FROM dataset_additions JOIN datasets USING (dataset_id)"
+        " WHERE ? IN (dataset_id, name))",
+    ),
+    "is_queued_by.": _fixed(
+        "flag",
+        "EXISTS (SELECT 1 FROM rule_matches WHERE request_seq = requests.seq AND rule = ? AND is_review)",
+    ),
 }
 
 
@@ -240,6 +257,10 @@ FEEDBACK = replace(
 EXPORTS = _table("exports", Export)
 AUDIT = _table("audit", AuditEntry)
 REVIEWS = _table("reviews", Review)
+ALERTS = _table("alerts", AlertRule)
+ALERT_EVENTS = _table("alert_events", AlertEvent)
+DELIVERIES = _table("webhook_deliveries", Delivery)
+DATASETS = _table("datasets", Dataset)
 
 EXCHANGE_COLUMNS = tuple(
     column for column in REQUEST_COLUMNS if column.origin in (Origin.EXCHANGE, Origin.METADATA)
@@ -249,6 +270,7 @@ FACT_COLUMNS = tuple(column for column in REQUEST_COLUMNS if column.origin is Or
 # What is known of a request when it is appended, and what once it has been interpreted.
 REQUEST_INSERT_COLUMNS = ("seq", *(column.name for column in EXCHANGE_COLUMNS), "payloads")
 ANNOTATED_COLUMNS = (*(column.name for column in FACT_COLUMNS), "interpreted_at_us")
+COMPLETE_COLUMNS = (*REQUEST_INSERT_COLUMNS, *ANNOTATED_COLUMNS)
 
 # What the retrieval of an answer may add to the request that began it.
 RETRIEVED_COLUMNS = (*(column.name for column in FACT_COLUMNS if column.is_a(int)), "price_version")

@@ -1,5 +1,6 @@
 """Splits that queries asked for: rollups by further fields, added in the background, dropped when unasked."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import orjson
 
 from gateway.models.clock import now_us
 from gateway.models.ids import new_id
-from gateway.models.metrics import DAY_US, MetricsQuery
-from gateway.store import aggregates, rollups
+from gateway.models.metrics import DAY_US, HOUR_US, Measure, MetricsQuery
+from gateway.store import aggregates, compare, packed_sums, rollups
 from gateway.store.aggregates import VALUE_COLUMNS, Split
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
@@ -43,8 +44,13 @@ _TOO_MANY = "-"
 _DROPPED = "dropped "
 
 _SELECT = f"SELECT split_id, fields, asked_at_us FROM rollup_splits WHERE fields NOT LIKE '{_DROPPED}%'"
+_READ = f"""
+SELECT split_id, fields, people_asked_at_us > ? FROM rollup_splits
+WHERE fields NOT LIKE '{_DROPPED}%' ORDER BY asked_at_us DESC
+"""
 _FIND = "SELECT split_id FROM rollup_splits WHERE fields = ?"
 _REFRESH = "UPDATE rollup_splits SET asked_at_us = ? WHERE fields = ?"
+_REFRESH_PEOPLE = "UPDATE rollup_splits SET people_asked_at_us = ? WHERE fields = ?"
 _ADD = """
 INSERT INTO rollup_splits (split_id, fields, asked_at_us) VALUES (?, ?, ?)
 ON CONFLICT (fields) DO UPDATE SET asked_at_us = excluded.asked_at_us
@@ -93,6 +99,17 @@ async def will_be_rolled_up(
 
 
 @dataclass(frozen=True, slots=True)
+class _AskedSplit(Split):
+    """A split that is kept; `has_people`: somebody asks what persons say by it."""
+
+    has_people: bool
+
+
+# Fields that were asked for, and whether for what persons say.
+_Asked = tuple[tuple[str, ...], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class _Gap:
     """A span that is summed up, but not by all splits."""
 
@@ -116,10 +133,11 @@ class _Addition:
     rows: Mapping[str, list[tuple[Any, ...]] | None]
 
 
-def record_asked(connection: Connection, asked: Iterable[Sequence[str]], at_us: int) -> None:
+def record_asked(connection: Connection, asked: Iterable[_Asked], at_us: int) -> None:
     """Note that splits were asked for; add those that are missing, while there is room."""
     known = {fields: (asked_at_us, split_id) for split_id, fields, asked_at_us in connection.execute(_SELECT)}
-    for fields in map(list_to_json, asked):
+    for names, is_of_people in asked:
+        fields = list_to_json(names)
         if fields in known:
             connection.execute(_REFRESH, (at_us, fields))
         elif len(known) < MAX_SPLITS or _make_room(connection, known, at_us):
@@ -127,6 +145,8 @@ def record_asked(connection: Connection, asked: Iterable[Sequence[str]], at_us: 
         else:
             continue
         known[fields] = at_us, ""
+        if is_of_people:
+            connection.execute(_REFRESH_PEOPLE, (at_us, fields))
 
 
 def _make_room(connection: Connection, known: dict[str, tuple[int, str]], at_us: int) -> bool:
@@ -157,7 +177,7 @@ WHERE kind = ? AND span_us = ? AND starts_at_us >= ? AND starts_at_us < ? AND {d
 
 def delete_rollups_of_split(connection: Connection, split_id: str, kind: str, day_us: int) -> None:
     """Delete what one day has of a split that is being dropped."""
-    for span_us in aggregates.SPANS:
+    for span_us in (DAY_US, HOUR_US):
         span = (span_us, day_us, day_us + DAY_US)
         connection.execute(
             f"DELETE FROM {rollups.ROLLUP_KINDS[kind].table}"
@@ -172,31 +192,35 @@ def _end_drop(connection: Connection, split_id: str) -> None:
     connection.execute(_END_DROP, (split_id,))
 
 
-async def _find_gaps(connection: AsyncConnection, splits: Sequence[Split], only_days: bool) -> list[_Gap]:
+async def _find_gaps(
+    connection: AsyncConnection, splits: Sequence[_AskedSplit], only_days: bool
+) -> list[_Gap]:
     gaps: list[_Gap] = []
     for kind, ids in _ids_by_kind(splits).items():
         lacks = " OR ".join([f"{connection.dialect.position_call}fields, ?) = 0"] * len(ids))
         found = await connection.fetch_all(
             "SELECT span_us, starts_at_us FROM rollup_seals WHERE kind = ? AND span_us = ?"
             f" AND fields IS NOT NULL AND ({lacks}) ORDER BY starts_at_us DESC LIMIT {_PLANNED_SPANS}",
-            (kind, aggregates.SPANS[0] if only_days else aggregates.SPANS[1], *ids),
+            (kind, DAY_US if only_days else HOUR_US, *ids),
         )
         gaps += [_Gap(kind, *place) for place in found]
     # All kinds of a span together, since an answer needs them all.
     return sorted(gaps, key=lambda gap: gap.starts_at_us, reverse=True)
 
 
-def _ids_by_kind(splits: Sequence[Split]) -> dict[str, list[str]]:
+def _ids_by_kind(splits: Sequence[_AskedSplit]) -> dict[str, list[str]]:
     ids = {name: [split.name for split in splits if _belongs(split, name)] for name in _SOURCES}
     return {name: of_kind for name, of_kind in ids.items() if of_kind}
 
 
-def _belongs(split: Split, kind: str) -> bool:
+def _belongs(split: _AskedSplit, kind: str) -> bool:
+    if kind == rollups.PEOPLE_KIND and not split.has_people:
+        return False
     return not aggregates.standard_split(split.fields, rollups.ROLLUP_KINDS[kind].fields)
 
 
 async def _compute(
-    connection: AsyncConnection, gaps: Sequence[_Gap], splits: Sequence[Split]
+    connection: AsyncConnection, gaps: Sequence[_Gap], splits: Sequence[_AskedSplit]
 ) -> list[_Addition]:
     """Sum up what some of the gaps lack, for about `_STEP_SECONDS`."""
     ends_at = time.monotonic() + _STEP_SECONDS
@@ -211,7 +235,7 @@ async def _compute(
 
 
 async def _compute_addition(
-    connection: AsyncConnection, gap: _Gap, splits: Sequence[Split]
+    connection: AsyncConnection, gap: _Gap, splits: Sequence[_AskedSplit]
 ) -> _Addition | None:
     seal = await connection.fetch_one(_SEAL, gap.place)
     if seal is None or seal[1] is None:
@@ -225,7 +249,16 @@ async def _compute_addition(
     for row in await connection.fetch_all(query.sql, query.values):
         found[row[0]].append(row)
     rows = {name: of_split if _are_few(of_split) else None for name, of_split in found.items()}
+    if rollups.ROLLUP_KINDS[gap.kind].is_packed:
+        rows = await asyncio.to_thread(_packed, rows)
     return _Addition(gap, seal[0], seal[1], rows)
+
+
+def _packed(rows: Mapping[str, list[tuple[Any, ...]] | None]) -> dict[str, list[tuple[Any, ...]] | None]:
+    return {
+        name: found and [(*row[:5], *packed_sums.pack(*row[5:-1]), row[-1]) for row in found]
+        for name, found in rows.items()
+    }
 
 
 def _are_few(rows: Sequence[tuple[Any, ...]]) -> bool:
@@ -246,7 +279,7 @@ def _split_query(gap: _Gap, splits: Sequence[Split], dialect: Dialect) -> Query:
     # With one split there is nothing to read twice.
     keeping = "MATERIALIZED" if len(splits) > 1 else "NOT MATERIALIZED"
     return Query(
-        f"WITH found AS {keeping} (SELECT tenant, {', '.join(columns)}, {taken} FROM {source}) {parts}",
+        f"WITH found AS {keeping} (SELECT requests.tenant, {', '.join(columns)}, {taken} FROM {source}) {parts}",
         (
             *(mark for operand in operands for mark in operand.values),
             gap.starts_at_us,
@@ -281,14 +314,31 @@ def _feedback_source(_: Dialect) -> _Source:
 
 def _latency_source(dialect: Dialect) -> _Source:
     def summed(name: str, values: str) -> str:
-        numbered = "SELECT tenant, value, second, third, class, count(*) AS number FROM"
+        classes = " UNION ALL ".join(
+            f"SELECT tenant, {values}, '{measure}' AS measure, {measure} AS class FROM found"
+            for measure in Measure
+        )
         return (
-            f"SELECT '{name}', tenant, value, second, third, {dialect.json_object('class', 'number')}, sum(number)"
-            f" FROM ({numbered} (SELECT tenant, {values}, class FROM found) AS valued"
-            f" GROUP BY 1, 2, 3, 4, 5) AS classes {_BY_VALUES}"
+            f"SELECT '{name}', tenant, value, second, third, measure,"
+            f" {dialect.json_object('class', 'number')}, sum(number)"
+            " FROM (SELECT tenant, value, second, third, measure, class, count(*) AS number"
+            f" FROM ({classes}) AS valued WHERE class IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6) AS numbered"
+            f" {_BY_VALUES}, measure"
         )
 
-    return _OF_SPAN, f"{aggregates.latency_class(dialect)} AS class", summed
+    columns = (f"{aggregates.latency_class(dialect, measure)} AS {measure}" for measure in Measure)
+    return _OF_SPAN, ", ".join(columns), summed
+
+
+def _people_source(dialect: Dialect) -> _Source:
+    def summed(name: str, values: str) -> str:
+        return (
+            f"SELECT '{name}', tenant, value, second, third, {compare.people_columns(dialect)}, sum(entries)"
+            f" FROM (SELECT tenant, {values}, person, {compare.NAMED_SUMS} FROM found GROUP BY 1, 2, 3, 4, 5)"
+            f" AS persons {_BY_VALUES}"
+        )
+
+    return compare.latest_entries_with_requests(dialect), ", ".join(compare.ENTRY_COLUMNS), summed
 
 
 def _summed(sums: str, name: str, values: str) -> str:
@@ -299,6 +349,7 @@ _SOURCES: Mapping[str, Callable[[Dialect], _Source]] = {
     rollups.USAGE_KIND: _usage_source,
     rollups.LATENCY_KIND: _latency_source,
     rollups.FEEDBACK_KIND: _feedback_source,
+    rollups.PEOPLE_KIND: _people_source,
 }
 
 
@@ -334,8 +385,8 @@ class SqlSplits(Database):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._asked: set[tuple[str, ...]] = set()
-        self._known: set[tuple[str, ...]] = set()
+        self._asked: set[_Asked] = set()
+        self._known: set[_Asked] = set()
         self._has_new = False
         self._on_new_split: Callable[[], None] | None = None
         self._lease_owner = new_id()
@@ -350,9 +401,10 @@ class SqlSplits(Database):
         # Less is counted quickly, and no rollups would cover it.
         if kind not in _SOURCES or asked is None or spec.to_us - spec.from_us < DAY_US:
             return
-        self._asked.add(asked)
-        if asked not in self._known:
-            self._known.add(asked)
+        wanted = asked, kind == rollups.PEOPLE_KIND
+        self._asked.add(wanted)
+        if wanted not in self._known:
+            self._known.add(wanted)
             self._has_new = True
             if self._on_new_split is not None:
                 self._on_new_split()
@@ -364,14 +416,15 @@ class SqlSplits(Database):
             self._has_new = False
             await self._record_asked(at_us)
             # Days first, which most answers are from.
-            added = await self._add_to_spans(only_days=True) or await self._add_to_spans(only_days=False)
+            added = await self._add_to_spans(at_us, only_days=True)
+            added = added or await self._add_to_spans(at_us, only_days=False)
             kept += added
             if not added and not self._has_new:
                 return kept
 
-    async def _add_to_spans(self, *, only_days: bool) -> int:
+    async def _add_to_spans(self, at_us: int, *, only_days: bool) -> int:
         """Add what a few spans lack; return 0 where that is nothing."""
-        splits = await self._primary.read(_read_splits)
+        splits = await self._primary.read(partial(_read_splits, at_us=at_us))
         gaps = (
             await self._primary.read(partial(_find_gaps, splits=splits, only_days=only_days))
             if splits
@@ -388,7 +441,7 @@ class SqlSplits(Database):
             gaps = gaps[gaps.index(additions[-1].gap) + 1 :]
         return added
 
-    def _lease(self, connection: Connection, splits: Sequence[Split]) -> list[Split]:
+    def _lease(self, connection: Connection, splits: Sequence[_AskedSplit]) -> list[_AskedSplit]:
         owner, now = self._lease_owner, now_us()
         leases = (
             (owner, now + _LEASE_US, split.name, list_to_json(split.fields), owner, now) for split in splits
@@ -404,7 +457,11 @@ class SqlSplits(Database):
             self._asked = set()
             # Exclusive, so that no rollups are added meanwhile to a split that goes.
             await self._writer.write(partial(record_asked, asked=asked, at_us=at_us), is_exclusive=True)
-            self._known = {split.fields for split in await self._primary.read(_read_splits)} | asked
+            kept = await self._primary.read(partial(_read_splits, at_us=at_us))
+            self._known = {
+                (split.fields, is_of_people) for split in kept for is_of_people in (False, split.has_people)
+            }
+            self._known |= asked
 
     async def _drop_splits(self, at_us: int) -> None:
         await self._record_asked(at_us)
@@ -420,16 +477,19 @@ class SqlSplits(Database):
             await self._writer.write(partial(_end_drop, split_id=split_id))
 
 
-async def _read_splits(connection: AsyncConnection) -> list[Split]:
-    rows = await connection.fetch_all(f"{_SELECT} ORDER BY asked_at_us DESC")
-    return [Split(split_id, tuple(list_from_json(fields))) for split_id, fields, _ in rows]
+async def _read_splits(connection: AsyncConnection, at_us: int) -> list[_AskedSplit]:
+    rows = await connection.fetch_all(_READ, (at_us - KEPT_US,))
+    return [
+        _AskedSplit(split_id, tuple(list_from_json(fields)), bool(has_people))
+        for split_id, fields, has_people in rows
+    ]
 
 
 async def _days_of_split(connection: AsyncConnection, kind: str, split_id: str) -> list[int]:
     starts = await connection.fetch_all(
         f"SELECT starts_at_us / {DAY_US} FROM rollup_seals WHERE kind = ?"
         f" UNION SELECT starts_at_us / {DAY_US} FROM {rollups.ROLLUP_KINDS[kind].table}"
-        f" WHERE span_us IN {aggregates.SPANS} AND field = ?",
+        f" WHERE span_us IN {DAY_US, HOUR_US} AND field = ?",
         (kind, split_id),
     )
     return [day * DAY_US for (day,) in starts]

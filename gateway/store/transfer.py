@@ -1,33 +1,43 @@
 """Transfer of all data from one store into another, each record once."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
+import orjson
+
 from gateway.errors import Conflict
+from gateway.models.datasets import DatasetChunk, DatasetVersion
+from gateway.models.export import ExportStatus
 from gateway.models.feedback import Feedback, Receipt
 from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.request import StoredRequest, StoreTotals
 from gateway.store.base import Store
+from gateway.store.body_codecs import Packer
 from gateway.store.database import Database
 from gateway.store.dialect import AsyncConnection, Connection, Dialect
 from gateway.store.feedback import histories_query
+from gateway.store.filters import Query
+from gateway.store.imports import find_missing
 from gateway.store.requests import (
     connect_requests,
     exchange_size_bytes,
-    find_missing,
     insert_requests,
     insert_response_ids,
 )
 from gateway.store.rows import (
     FEEDBACK_ROWS,
+    MAX_INTEGER,
     RECEIPT_ROWS,
     REQUEST_ROWS,
-    Packer,
     exchange_from_row,
+    list_to_json,
+    numbers_to_json,
     record_to_row,
 )
 from gateway.store.schema import PAYLOAD_COLUMNS, REQUEST_INSERT_COLUMNS, REQUESTS, quote_columns
@@ -52,6 +62,50 @@ _RECEIPTS = (
     f"SELECT {quote_columns(RECEIPT_ROWS.columns)} FROM receipts WHERE (scope, key) > (?, ?)"
     " ORDER BY scope, key LIMIT ?"
 )
+# Tables with rows about a request, by `request_seq`, each row of a setting of the same id in another table.
+_MARKS = {
+    "rule_matches": (
+        "rule_id", "request_seq", "rule_version", "rule", "is_review", "matched_at_us", "delete_at_us",
+        "keep_until_us",
+    ),
+    "dataset_additions": ("dataset_id", "request_seq", "added_at_us"),
+}  # fmt: skip
+_MARKED_SEQS = "SELECT DISTINCT request_seq FROM {} WHERE request_seq > ? ORDER BY request_seq LIMIT ?"
+# Requests of a chunk of a dataset's version.
+_CHUNK_REQUESTS = 1_000
+
+# Identifies a request in any store.
+RequestKey = tuple[str, int, str | None]
+Mark = tuple[Any, ...]
+
+
+def _find_keys(dialect: Dialect, seqs: Sequence[int]) -> Query:
+    is_among = f"seq {dialect.in_numbers('?')}"
+    sql = f"SELECT seq, request_id, started_at_us, tenant FROM requests WHERE {is_among}"
+    return Query(sql, (numbers_to_json(seqs),))
+
+
+def _find_by_keys(dialect: Dialect, keys: Sequence[RequestKey]) -> Query:
+    started = f"{dialect.without_index('started_at_us')} {dialect.in_numbers('?')}"
+    return Query(
+        "SELECT seq, request_id, started_at_us, tenant FROM requests"
+        f" WHERE request_id {dialect.in_texts('?')} AND {started}",
+        (list_to_json([key[0] for key in keys]), numbers_to_json([key[1] for key in keys])),
+    )
+
+
+async def _marks_after(connection: AsyncConnection, table: str, seq: int, limit: int) -> list[Mark]:
+    await connection.begin_snapshot()
+    seqs = [row[0] for row in await connection.fetch_all(_MARKED_SEQS.format(table), (seq, limit))]
+    is_among = f"request_seq {connection.dialect.in_numbers('?')}"
+    sql = f"SELECT {', '.join(_MARKS[table])} FROM {table} WHERE {is_among} ORDER BY request_seq"
+    return await connection.fetch_all(sql, (numbers_to_json(seqs),))
+
+
+def _put_marks(connection: Connection, table: str, marks: Sequence[Mark]) -> None:
+    columns = _MARKS[table]
+    values = f"({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    connection.executemany(f"INSERT INTO {table} {values} ON CONFLICT DO NOTHING", marks)
 
 
 @cache
@@ -80,19 +134,17 @@ async def _requests_after(connection: AsyncConnection, seq: int) -> list[StoredR
     return [_stored_request(row, others) for row in rows]
 
 
-def put_requests(
-    connection: Connection, packer: Packer, requests: Sequence[StoredRequest], worker: int
-) -> list[int]:
+def put_requests(connection: Connection, packer: Packer, requests: Sequence[StoredRequest]) -> list[int]:
     """Store the missing rows under the next `seq`s, and return their positions."""
     positions = find_missing(connection, [stored.exchange for stored in requests])
     new = [requests[position] for position in positions]
     seqs = connection.dialect.allocate_seqs(connection, len(new))
     numbered = [(seq, stored.exchange) for seq, stored in zip(seqs, new, strict=True)]
     rows = [
-        (*record_to_row(seq, stored.record), stored.exchange.payloads.value, worker)
+        (*record_to_row(seq, stored.record), stored.exchange.payloads.value)
         for seq, stored in zip(seqs, new, strict=True)
     ]
-    insert_requests(connection, packer, (*REQUESTS.columns, "payloads", "worker"), rows, numbered)
+    insert_requests(connection, packer, (*REQUESTS.columns, "payloads"), rows, numbered)
     others = [stored.other_response_ids for stored in new]
     insert_response_ids(connection, zip(seqs, others, strict=True))
     connect_requests(connection, numbered, _joinable_ids(new))
@@ -139,7 +191,7 @@ class SqlTransfer(Database):
     async def put_requests(self, requests: Sequence[StoredRequest]) -> list[int]:
         size = sum(exchange_size_bytes(stored.exchange) for stored in requests)
         return await self._writer.write(
-            lambda connection: put_requests(connection, self._packer, requests, self._worker_slots[0]),
+            lambda connection: put_requests(connection, self._packer, requests),
             size_bytes=size,
             is_exclusive=True,
         )
@@ -152,9 +204,24 @@ class SqlTransfer(Database):
         rows = await self._primary.read(lambda connection: connection.fetch_all(_RECEIPTS, values))
         return [RECEIPT_ROWS.from_row(row) for row in rows]
 
+    async def request_keys(self, seqs: Sequence[int]) -> dict[int, RequestKey]:
+        query = _find_keys(self._dialect, seqs)
+        return {seq: tuple(key) for seq, *key in await self._primary.fetch_all(query.sql, query.values)}
+
+    async def seqs_by_key(self, keys: Sequence[RequestKey]) -> dict[RequestKey, int]:
+        query = _find_by_keys(self._dialect, keys)
+        return {tuple(key): seq for seq, *key in await self._primary.fetch_all(query.sql, query.values)}
+
+    async def marks_after(self, table: str, seq: int, limit: int) -> list[Mark]:
+        return await self._primary.read(lambda connection: _marks_after(connection, table, seq, limit))
+
+    async def put_marks(self, table: str, marks: Sequence[Mark]) -> None:
+        await self._write_exclusively(_put_marks, table, marks)
+
 
 # Entries, reviews, receipts or audit entries copied at a time.
 PAGE_ROWS = 500
+_ALL_ROWS = Page(MAX_INTEGER)
 
 ReportProgress = Callable[["MigrationProgress"], None]
 
@@ -196,7 +263,11 @@ class StoreMigration:
         await self._move_receipts()
         await self._move_keys()
         await self._move_spendings()
+        await self._move_datasets()
+        await self._move_webhooks_and_rules()
         await self._move_audit()
+        await self._move_alerts()
+        await self._move_exports()
         source_totals_now, after = await self._source.store_totals(), await self._target.store_totals()
         return MigrationCheck(
             source_totals_now.differs_from(self.progress.source_totals),
@@ -261,12 +332,88 @@ class StoreMigration:
         new = [usage for usage in spendings if (usage.key_name, usage.unit, usage.window) not in known]
         await self._target.spend(new)
 
+    async def _move_datasets(self) -> None:
+        for dataset in await self._source.find_datasets(NO_FILTER, Sort(descending=False), _ALL_ROWS, None):
+            # Under another id the target has one of this name, or this one from an earlier move.
+            with contextlib.suppress(Conflict):
+                await self._target.add_dataset(dataset)
+            for version in reversed(await self._source.dataset_versions(dataset.dataset_id)):
+                # Its number is taken by an earlier move, or the dataset was not moved.
+                with contextlib.suppress(Conflict):
+                    await self._target.add_dataset_version(version, await self._chunks_there(version))
+        datasets = await self._target.find_datasets(NO_FILTER, Sort(), _ALL_ROWS, None)
+        await self._move_marks("dataset_additions", {each.dataset_id for each in datasets})
+
+    async def _chunks_there(self, version: DatasetVersion) -> list[DatasetChunk]:
+        """Return the requests of a version by their positions in the target; those that are gone are left out."""
+        found: list[tuple[int, object]] = []
+        after = 0
+        while read := await self._source.dataset_chunks(version.version_id, after, 1):
+            after = read[0].last_seq
+            feedback = dict(orjson.loads(read[0].requests))
+            seqs = await self._seqs_there(list(feedback))
+            found += [(seqs[seq], orjson.Fragment(orjson.dumps(feedback[seq]))) for seq in seqs]
+        found.sort(key=itemgetter(0))
+        chunks = [found[start : start + _CHUNK_REQUESTS] for start in range(0, len(found), _CHUNK_REQUESTS)]
+        return [DatasetChunk(chunk[-1][0], orjson.dumps(chunk).decode()) for chunk in chunks]
+
+    async def _seqs_there(self, seqs: Sequence[int]) -> dict[int, int]:
+        """Return the positions in the target of requests by those in the source."""
+        keys = await self._source.request_keys(seqs)
+        there = await self._target.seqs_by_key(list(keys.values()))
+        return {seq: there[key] for seq, key in keys.items() if key in there}
+
+    async def _move_marks(self, table: str, setting_ids: Set[str]) -> None:
+        seq = 0
+        while marks := await self._source.marks_after(table, seq, PAGE_ROWS):
+            seqs = await self._seqs_there([mark[1] for mark in marks])
+            moved = [
+                (setting_id, seqs[seq_here], *others)
+                for setting_id, seq_here, *others in marks
+                if setting_id in setting_ids and seq_here in seqs
+            ]
+            await self._target.put_marks(table, moved)
+            seq = marks[-1][1]
+
+    async def _move_exports(self) -> None:
+        # As drafts, since the files stay where they are.
+        for export in await self._source.find_exports(NO_FILTER, Sort(descending=False), _ALL_ROWS, None):
+            draft = replace(
+                export, version=1, status=ExportStatus.DRAFT, last_seq=None, rows_total=None, rows_done=0,
+                file=None, error=None, owner=None, lease_until_us=None, checkpoint={},
+            )  # fmt: skip
+            with contextlib.suppress(Conflict):
+                await self._target.put_export(draft)
+
+    async def _move_webhooks_and_rules(self) -> None:
+        # They begin with what happens in the target; deliveries stay where they are.
+        for webhook in await self._source.webhooks(None):
+            with contextlib.suppress(Conflict):
+                await self._target.put_webhook(replace(webhook, owner=None, lease_until_us=None))
+        for rule in await self._source.rules(None):
+            with contextlib.suppress(Conflict):
+                await self._target.put_rule(replace(rule, backfill_position=None))
+        await self._move_marks("rule_matches", {rule.rule_id for rule in await self._target.rules(None)})
+
     async def _move_audit(self) -> None:
         oldest_first = Sort("at_us", descending=False, then=Sort("audit_id", descending=False))
         offset = 0
         while page := await self._source.find_audit(NO_FILTER, oldest_first, Page(PAGE_ROWS, offset), None):
             await asyncio.gather(*map(self._target.begin_audit, page))
             offset += len(page)
+
+    async def _move_alerts(self) -> None:
+        rules = await self._source.find_alerts(NO_FILTER, Sort(descending=False), _ALL_ROWS, None)
+        for rule in rules:
+            # Under another id the target has a rule of this name, or this one: then it keeps its own.
+            with contextlib.suppress(Conflict):
+                await self._target.put_alert(replace(rule, version=1))
+        kept = {rule.alert_id for rule in rules} | set(await self._source.alert_checks())
+        await self._target.copy_alert_history(await self._source.alert_states(sorted(kept)), [])
+        seq = 0
+        while events := await self._source.alert_events_after(seq, PAGE_ROWS):
+            await self._target.copy_alert_history([], events)
+            seq = events[-1].seq
 
     def _count(self, source_totals: StoreTotals, added: StoreTotals) -> None:
         self.progress.source_totals += source_totals

@@ -176,6 +176,11 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+_COLUMN_TYPES = (
+    "SELECT attname, atttypid FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attnum > 0"
+)
+
+
 class PostgresConnection:
     """A connection that blocks. Raises psycopg.Error."""
 
@@ -184,6 +189,8 @@ class PostgresConnection:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection = _connect(url)
+        # By table, of each column.
+        self._types: dict[str, dict[str, int]] = {}
 
     @property
     def is_lost(self) -> bool:
@@ -227,10 +234,19 @@ class PostgresConnection:
             cursor.executemany(to_driver_placeholders(sql), parameters)
 
     def insert(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        sql = f"COPY {table} ({quote_columns(tuple(columns))}) FROM STDIN"
+        # As text it would take the client twice as long, and the server would parse it.
+        sql = f"COPY {table} ({quote_columns(tuple(columns))}) FROM STDIN (FORMAT BINARY)"
+        types = self._types_of(table)
         with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            copy.set_types([types[column] for column in columns])
+            # The server takes the first rows while the last ones are made.
             for row in rows:
                 copy.write_row(row)
+
+    def _types_of(self, table: str) -> dict[str, int]:
+        if table not in self._types:
+            self._types[table] = dict(self.execute(_COLUMN_TYPES, (table,)).fetchall())
+        return self._types[table]
 
     def close(self) -> None:
         self._connection.close()

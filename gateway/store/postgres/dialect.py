@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from gateway.models.exchange import RawHeaders
 from gateway.store.base import Decode
+from gateway.store.body_codecs import OMITTED, BodyPacker, Packer
 from gateway.store.dialect import Dialect, SupportsExecute, ValueKind
-from gateway.store.rows import OMITTED, BodyPacker, Packer, decode_text
+from gateway.store.rows import decode_text
 
 # Codec of a body that is its text in UTF-8, which the database compresses by itself.
 TEXT = "text"
@@ -20,10 +21,14 @@ class TextPacker(Packer):
 
     def __init__(self, decode: Decode) -> None:
         self._decode = decode
-        self._bytes = BodyPacker()
+        # What is no text compresses itself, mostly, and gains nothing from a dictionary of texts.
+        self._bytes = BodyPacker(with_dictionary=False)
 
     def pack(self, body: bytes, headers: RawHeaders = ()) -> tuple[str | bytes | None, ...]:
-        text = decode_text(self._decode(body, headers))
+        decoded = self._decode(body, headers)
+        if decoded is body and body and body.isascii() and b"\0" not in body:
+            return TEXT, b"", body.decode()
+        text = decode_text(decoded)
         if text is not None and text.encode() == body:
             return TEXT, b"", text
         return (*self._bytes.pack(body), text)
@@ -89,6 +94,9 @@ class PostgresDialect(Dialect):
 
     def json_object(self, key: str, value: str) -> str:
         return f"json_object_agg({key}, {value})::text"
+
+    def json_column(self, column: str) -> str:
+        return f"json_agg({column})::text"
 
     def json_list(self, values: Iterable[str]) -> str:
         return f"json_build_array({', '.join(values)})"

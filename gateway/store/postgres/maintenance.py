@@ -85,7 +85,8 @@ def measure_server(url: str) -> int:
 # Tables with personal data.
 _PERSONAL_TABLES = (
     "requests", "payloads", "feedback", "feedback_versions", "receipts", "usage_rollups", "latency_rollups",
-    "verdict_rollups", "people_rollups", "reviews",
+    "verdict_rollups", "people_rollups", "user_rollups", "reviews", "webhook_deliveries", "rule_matches",
+    "dataset_additions",
 )  # fmt: skip
 
 
@@ -124,14 +125,25 @@ def create_partitions(url: str, at_us: int) -> None:
                 _create_partition(connection, day)
 
 
-def drop_partitions_before(url: str, before_us: int) -> None:
-    """Drop the partitions of days that were over by then. Blocks."""
+_HAS_KEPT = """
+SELECT EXISTS (
+    SELECT 1 FROM rule_matches JOIN requests ON seq = request_seq
+    WHERE keep_until_us > ? AND started_at_us >= ? AND started_at_us < ?
+)
+"""
+
+
+def drop_partitions_before(url: str, before_us: int, at_us: int) -> None:
+    """Drop the partitions of days that were over by then, but for those of which a rule keeps a row. Blocks."""
     with translated_errors(database_name(url)), closing(PostgresConnection(url)) as connection:
         for day in _partition_days(connection):
-            if (day + 1) * DAY_US <= before_us:
-                connection.begin(MAINTENANCE)
+            start_us, end_us = day * DAY_US, (day + 1) * DAY_US
+            if end_us > before_us:
+                continue
+            connection.begin(MAINTENANCE)
+            if not connection.execute(_HAS_KEPT, (at_us, start_us, end_us)).fetchone()[0]:
                 connection.execute(f"DROP TABLE IF EXISTS {_partition_name(day)}")
-                connection.commit()
+            connection.commit()
 
 
 def _create_partition(connection: PostgresConnection, day: int) -> None:

@@ -1,20 +1,15 @@
-"""PostgreSQL store: writer, and worker slots held by leases."""
+"""PostgreSQL store: writer, partitions, maintenance."""
 
 import asyncio
-import os
-import socket
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
-import psycopg
 from psycopg.errors import CheckViolation, DeadlockDetected, SerializationFailure
 
 from gateway.models.addresses import database_name
+from gateway.models.clock import now_us
 from gateway.models.request import ExpiredCounts
 from gateway.store.base import Decode
 from gateway.store.database import WriteJob, Writer
-from gateway.store.locks import FileWorkerSlots, WorkerSlots
 from gateway.store.postgres import maintenance
 from gateway.store.postgres.connection import (
     EXCLUSIVE,
@@ -100,7 +95,6 @@ class PostgresStore(SqlStore):
         connection: PostgresConnection,
         url: str,
         decode: Decode,
-        worker_slots: tuple[int, ...],
         read_url: str | None = None,
         query_seconds: float | None = None,
     ) -> None:
@@ -110,13 +104,13 @@ class PostgresStore(SqlStore):
         replica = (
             None if read_url is None else partial(PostgresReadConnection, read_url, database_name(read_url))
         )
-        super().__init__(writer, reader, TextPacker(decode), POSTGRES, worker_slots, query_seconds, replica)
+        super().__init__(writer, reader, TextPacker(decode), POSTGRES, query_seconds, replica)
 
     async def create_partitions(self, at_us: int) -> None:
         await asyncio.to_thread(maintenance.create_partitions, self._url, at_us)
 
     async def expire(self, before_us: int) -> ExpiredCounts:
-        await asyncio.to_thread(maintenance.drop_partitions_before, self._url, before_us)
+        await asyncio.to_thread(maintenance.drop_partitions_before, self._url, before_us, now_us())
         return await super().expire(before_us)
 
     async def compact(self) -> None:
@@ -124,61 +118,3 @@ class PostgresStore(SqlStore):
 
     async def _purge_deleted(self) -> None:
         await asyncio.to_thread(maintenance.vacuum_tables, self._url)
-
-
-# How long a process counts as alive after it last renewed its lease.
-LEASE_SECONDS = 30
-
-_LEASE_END = f"now() + INTERVAL '{LEASE_SECONDS} seconds'"
-_REGISTER = f"INSERT INTO workers (host, process, lease_until) VALUES (?, ?, {_LEASE_END}) RETURNING number"
-_RENEW = f"""
-INSERT INTO workers (number, host, process, lease_until) OVERRIDING SYSTEM VALUE VALUES (?, ?, ?, {_LEASE_END})
-ON CONFLICT (number) DO UPDATE SET lease_until = excluded.lease_until
-"""
-_RELEASE = "DELETE FROM workers WHERE number = ?"
-_DELETE_EXPIRED = "DELETE FROM workers WHERE lease_until <= now()"
-_TAKE_OVER = """
-UPDATE requests SET worker = ?
-WHERE interpreted_at_us IS NULL AND worker NOT IN (SELECT number FROM workers WHERE lease_until > now())
-"""
-
-
-class LeasedWorkerSlots(WorkerSlots):
-    """Worker slots of a database, held by leases, and the journals of this machine."""
-
-    def __init__(self, url: str, files: FileWorkerSlots) -> None:
-        self._url = url
-        self._files = files
-        self._name = database_name(url)
-        self._process_id = (socket.gethostname(), os.getpid())
-        with translated_errors(self._name):
-            self._connection = open_connection(url)
-            self._number: int = self._connection.execute(_REGISTER, self._process_id).fetchone()[0]
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        return (self._number,)
-
-    @property
-    def journals(self) -> tuple[Path, ...]:
-        return self._files.journals
-
-    def renew(self) -> int:
-        with translated_errors(self._name):
-            self._connection.begin("BEGIN")
-            try:
-                self._connection.execute(_RENEW, (self._number, *self._process_id))
-                taken = self._connection.execute(_TAKE_OVER, (self._number,)).rowcount
-                self._connection.execute(_DELETE_EXPIRED)
-                self._connection.commit()
-            except BaseException:
-                self._connection.roll_back()
-                raise
-        return taken
-
-    def release(self) -> None:
-        self._files.release()
-        # Without it the lease ends by itself.
-        with suppress(psycopg.Error):
-            self._connection.execute(_RELEASE, (self._number,))
-        self._connection.close()

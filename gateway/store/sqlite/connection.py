@@ -14,10 +14,11 @@ import aiosqlite
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode
+from gateway.store.body_codecs import unpack_body
 from gateway.store.dialect import Parameters
 from gateway.store.migrate import Database, Migration, apply_missing, is_empty, missing_migrations
 from gateway.store.read_pool import Lookup, ReadConnection
-from gateway.store.rows import decode_text, headers_from_json, unpack_body
+from gateway.store.rows import decode_text, headers_from_json
 from gateway.store.schema import quote_columns
 from gateway.store.sqlite.dialect import SQLITE
 
@@ -71,7 +72,7 @@ BUSY_SECONDS = 5.0
 
 _RETRY_SECONDS = 0.005
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
-_CACHE_KIB = 16 * 1024
+CACHE_KIB = 16 * 1024
 _PRIMARY_CODE = 0xFF
 _REASONS = {
     sqlite3.SQLITE_PERM: "access was refused",
@@ -112,10 +113,13 @@ def connect_writer(path: Path) -> SqliteConnection:
         return _connect(path, _prepare_to_write)
 
 
-def connect_reader(path: Path, decode: Decode, body_texts: BodyTexts | None = None) -> SqliteConnection:
+def connect_reader(
+    path: Path, decode: Decode, body_texts: BodyTexts | None = None, cache_kib: int = CACHE_KIB
+) -> SqliteConnection:
     """Open the file for reading; `decode` undoes the content-encoding of bodies."""
 
     def prepare(connection: SqliteConnection) -> None:
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA query_only = ON")
         register_body_text(connection, decode, body_texts or BodyTexts())
 
@@ -163,7 +167,6 @@ def _connect(path: Path, prepare: Callable[[SqliteConnection], None]) -> SqliteC
         factory=SqliteConnection,
     )
     try:
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         prepare(connection)
     except BaseException:
         connection.close()
@@ -172,6 +175,7 @@ def _connect(path: Path, prepare: Callable[[SqliteConnection], None]) -> SqliteC
 
 
 def _prepare_to_write(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     _enter_wal_mode(connection)
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
@@ -265,9 +269,10 @@ class SqliteReadConnection(ReadConnection):
 
     dialect = SQLITE
 
-    def __init__(self, path: Path, decode: Decode) -> None:
+    def __init__(self, path: Path, decode: Decode, cache_kib: int = CACHE_KIB) -> None:
         self._path = path
         self._decode = decode
+        self._cache_kib = cache_kib
         self._body_texts = BodyTexts()
         self._connection: _BatchConnection | None = None
         self._opening = asyncio.Lock()
@@ -284,7 +289,8 @@ class SqliteReadConnection(ReadConnection):
             return await connection.fetch_batch(self._path, lookups)
 
     async def begin_snapshot(self) -> None:
-        await self.fetch_all("BEGIN")
+        if self._connection is None or not self._connection.in_transaction:
+            await self.fetch_all("BEGIN")
 
     async def begin(self, seconds: float | None) -> None:
         self.is_busy = True
@@ -321,7 +327,9 @@ class SqliteReadConnection(ReadConnection):
         async with self._opening:
             if self._connection is None:
                 # Not opened by aiosqlite, whose thread outlives a failure and fails when the loop is closed first.
-                opened = await asyncio.to_thread(connect_reader, self._path, self._decode, self._body_texts)
+                opened = await asyncio.to_thread(
+                    connect_reader, self._path, self._decode, self._body_texts, self._cache_kib
+                )
                 connection = _BatchConnection(opened)
                 await connection
                 self._connection = connection

@@ -53,6 +53,9 @@ class SqliteDialect(Dialect):
     def json_object(self, key: str, value: str) -> str:
         return f"json_group_object({key}, {value})"
 
+    def json_column(self, column: str) -> str:
+        return f"json_group_array({column})"
+
     def json_list(self, values: Iterable[str]) -> str:
         return f"json_array({', '.join(values)})"
 

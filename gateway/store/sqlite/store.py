@@ -1,4 +1,4 @@
-"""SQLite store: writer, checkpoints, vacuum, worker slots."""
+"""SQLite store: writer, checkpoints, vacuum."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import structlog
 
 from gateway.errors import StoreUnavailable
 from gateway.store.base import Decode, leave_encoded
+from gateway.store.body_codecs import BodyPacker
 from gateway.store.database import WriteJob, Writer
-from gateway.store.locks import FileLock, FileWorkerSlots, WorkerSlots, WriteLock, lock_database
-from gateway.store.rows import BodyPacker
+from gateway.store.locks import FileLock, WriteLock, lock_database
 from gateway.store.sql_store import SqlStore
 from gateway.store.sqlite.connection import (
     BUSY_SECONDS,
+    CACHE_KIB,
     SqliteConnection,
     SqliteReadConnection,
-    connect_reader,
     connect_writer,
     lock_timeout_error,
     migrate_schema,
@@ -275,45 +275,8 @@ def _held(write_lock: WriteLock) -> Iterator[None]:
         write_lock.release()
 
 
-_HAS_UNINTERPRETED = "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL AND worker = ? LIMIT 1"
-_TAKE_OVER_ROWS = "UPDATE requests SET worker = ? WHERE interpreted_at_us IS NULL AND worker = ?"
-
-
-class SqliteWorkerSlots(WorkerSlots):
-    """Worker slots of a store in a file."""
-
-    def __init__(self, path: Path, files: FileWorkerSlots) -> None:
-        self._path = path
-        self._files = files
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        return self._files.numbers
-
-    @property
-    def journals(self) -> tuple[Path, ...]:
-        return self._files.journals
-
-    def renew(self) -> int:
-        return sum(self._take_over(number) for number in self._files.abandoned_numbers())
-
-    def release(self) -> None:
-        self._files.release()
-
-    def _take_over(self, number: int) -> int:
-        if not self._has_rows_left(number):
-            return 0
-        with _open_with_lock(self._path) as (connection, write_lock):
-            write_lock.acquire()
-            return connection.execute(_TAKE_OVER_ROWS, (self.numbers[0], number)).rowcount
-
-    def _has_rows_left(self, number: int) -> bool:
-        with closing(connect_reader(self._path, leave_encoded)) as connection, translated_errors(self._path):
-            return connection.execute(_HAS_UNINTERPRETED, (number,)).fetchone() is not None
-
-
 async def open_sqlite(
-    path: Path, decode: Decode, worker_slots: tuple[int, ...], query_seconds: float | None = None
+    path: Path, decode: Decode, query_seconds: float | None = None, cache_kib: int = CACHE_KIB
 ) -> SqliteStore:
     """Open the store in this file; see `gateway.store.open_store`."""
     database_lock = lock_database(path)
@@ -322,7 +285,7 @@ async def open_sqlite(
     except BaseException:
         database_lock.close()
         raise
-    return SqliteStore(connection, database_lock, path, decode, worker_slots, query_seconds)
+    return SqliteStore(connection, database_lock, path, decode, query_seconds, cache_kib)
 
 
 def _open_writer(path: Path) -> SqliteConnection:
@@ -344,12 +307,12 @@ class SqliteStore(SqlStore):
         database_lock: FileLock,
         path: Path,
         decode: Decode = leave_encoded,
-        worker_slots: tuple[int, ...] = (0,),
         query_seconds: float | None = None,
+        cache_kib: int = CACHE_KIB,
     ) -> None:
         self._file_writer = SqliteWriter(connection, path)
-        reader = partial(SqliteReadConnection, path, decode)
-        super().__init__(self._file_writer, reader, BodyPacker(), SQLITE, worker_slots, query_seconds)
+        reader = partial(SqliteReadConnection, path, decode, cache_kib)
+        super().__init__(self._file_writer, reader, BodyPacker(), SQLITE, query_seconds)
         self._path = path
         self._database_lock = database_lock
 

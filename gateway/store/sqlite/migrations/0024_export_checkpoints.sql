@@ -1,0 +1,1 @@
+ALTER TABLE exports ADD COLUMN checkpoint TEXT NOT NULL DEFAULT '{}';
