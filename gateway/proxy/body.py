@@ -10,6 +10,7 @@ from typing import IO
 import orjson
 from aiohttp import web
 
+from gateway.proxy.incoming import IncomingRequest
 from gateway.recording.capture import BodyCapture
 from gateway.web.bodies import read_chunk
 from gateway.wire.json_fields import has_too_many_values
@@ -24,6 +25,9 @@ MAX_EDITED_BYTES = 8 * 1024 * 1024
 # Longest JSON body that is read whole to see whether its model names a provider.
 MAX_INSPECTED_BYTES = 4 * 1024 * 1024
 
+# Longest body that is read whole for a route: to edit its parameters, to ask for them, or to know its session.
+MAX_ROUTED_BYTES = 32 * 1024 * 1024
+
 # What is kept for a replay beyond this goes to a temporary file.
 MAX_REPLAY_MEMORY_BYTES = 1024 * 1024
 
@@ -36,7 +40,7 @@ class RequestBody:
     __slots__ = ("_capture", "_kept", "_lock", "_request", "_timeout_seconds", "_whole", "is_replayable")
 
     def __init__(
-        self, request: web.BaseRequest, capture: BodyCapture, timeout_seconds: float, *, is_replayable: bool
+        self, request: IncomingRequest, capture: BodyCapture, timeout_seconds: float, *, is_replayable: bool
     ) -> None:
         self.is_replayable = is_replayable
         self._request = request
@@ -45,20 +49,23 @@ class RequestBody:
         self._timeout_seconds = timeout_seconds
         self._whole: bytes | None = None
         self._kept: IO[bytes] | None = None
-        if is_replayable:
-            # A plan of one target has nothing to replay, and does not pay for it.
-            self._kept = tempfile.SpooledTemporaryFile(MAX_REPLAY_MEMORY_BYTES)  # noqa: SIM115  # see `close`
-            self._lock = asyncio.Lock()
 
     async def read(self, buffer_bytes: int = MAX_BUFFERED_BYTES) -> bytes | AsyncIterator[bytes]:
         """Return the body whole if it is no longer than `buffer_bytes`, else its pieces as they come.
 
         Both ways raise ConnectionError if the caller has gone, and CallerTimeout.
         """
-        length = self._request.content_length if self._request.body_exists else 0
+        length = self._request.content_length if self._request.has_body else 0
         # One of unknown length is buffered only where a change of it needs it whole.
         if (MAX_BUFFERED_BYTES + 1 if length is None else length) > buffer_bytes:
             return self._stream()
+        content = self._request.content
+        if length is not None and content.is_eof() and content.exception() is None:
+            # Nearly always the body came with the head.
+            whole = self._whole = content.read_nowait()
+            if whole:
+                self._capture.add(whole)
+            return whole
         pieces: list[bytes] = []
         size = 0
         while piece := await self._read_piece():
@@ -78,7 +85,14 @@ class RequestBody:
             self._kept.close()
 
     def _stream(self, begun: Sequence[bytes] = ()) -> AsyncIterator[bytes]:
-        return self._pieces(begun) if self._kept is None else self._kept_pieces(self._kept)
+        if not self.is_replayable:
+            return self._pieces(begun)
+        if self._kept is None:
+            # Only what is not there whole needs a place to be kept in.
+            self._kept = tempfile.SpooledTemporaryFile(MAX_REPLAY_MEMORY_BYTES)  # noqa: SIM115  # see `close`
+            self._lock = asyncio.Lock()
+            self._kept.writelines(begun)
+        return self._kept_pieces(self._kept)
 
     async def _pieces(self, begun: Sequence[bytes]) -> AsyncIterator[bytes]:
         for piece in begun:
@@ -100,7 +114,7 @@ class RequestBody:
 
     async def _read_piece(self) -> bytes:
         try:
-            piece = await read_chunk(self._request, self._timeout_seconds)
+            piece = await read_chunk(self._request.content, self._timeout_seconds)
         except web.RequestPayloadError as error:
             raise ConnectionResetError("the caller broke off its request") from error
         if piece:
@@ -112,7 +126,7 @@ class RequestBody:
         return piece
 
 
-def send_continue(request: web.BaseRequest) -> None:
+def send_continue(request: IncomingRequest) -> None:
     """Answer `Expect: 100-continue`, unless the caller speaks HTTP/1.0 (RFC 9110, section 10.1.1)."""
     if request.transport is not None and request.version >= (1, 1):
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -126,7 +140,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]', re.DOTALL)
 _IS_KEY = re.compile(rb"\s*:\s*")
 
 
-def is_inspectable(request: web.BaseRequest) -> bool:
+def is_inspectable(request: IncomingRequest) -> bool:
     length, fields = request.content_length, request.headers
     return (
         length is not None

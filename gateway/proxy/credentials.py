@@ -53,10 +53,12 @@ def is_empty_credential(value: bytes) -> bool:
 
 def without_gateway_credentials(target: str, find: FindGatewayCredentials) -> tuple[str, list[bytes]]:
     """Return a request target without the gateway's credentials, and the caller's other ones in its query."""
-    path, mark, query = target.partition("?")
-    kept: list[str] = []
     credentials: list[bytes] = []
-    for parameter in query.split("&") if mark else ():
+    if "?" not in target:
+        return target, credentials
+    path, _, query = target.partition("?")
+    kept: list[str] = []
+    for parameter in query.split("&"):
         name, value = _decode_parameter(parameter)
         is_credential = name in CREDENTIAL_PARAMETERS
         is_placeholder = is_credential and value == PLACEHOLDER_KEY.encode()

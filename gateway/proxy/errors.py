@@ -34,32 +34,53 @@ def render_error(
 
     Sources: the pages "Errors" of the API references of Ollama, Cohere and DashScope, and of those above.
     """
-    kind, google_status, bedrock_exception = ERROR_NAMES.get(error.status, _OTHER_NAMES)
-    text = str(error)
-    ids = {} if identity is None else dict(identity_fields(identity))
-    headers = {name.decode(): value.decode() for name, value in ids.items()} | error_headers(error)
-    body: dict[str, object]
-    if endpoint.partition(".")[0] == "messages":
-        body = {"type": "error", "error": {"type": kind, "message": text}}
-    elif endpoint.startswith("gemini."):
-        body = {"error": {"code": error.status, "message": text, "status": google_status}}
-    elif endpoint.startswith(("ollama.", "tgi.")):
-        body = {"error": text}
-    elif endpoint.startswith("bedrock."):
-        body = {"message": text}
+    _, _, bedrock_exception = ERROR_NAMES.get(error.status, _OTHER_NAMES)
+    headers = ({} if identity is None else identity_fields(identity)) | error_headers(error)
+    if endpoint.startswith("bedrock."):
         headers["x-amzn-ErrorType"] = bedrock_exception
-    elif endpoint.startswith("dashscope."):
-        named = {"request_id": identity.request_id} if identity else {}
-        body = {"code": error.code, "message": text, **named}
-    else:
-        # OpenRouter's SDK reads no error whose code is no integer.
-        code = error.status if "openrouter" in user_agent else error.code
-        # Cohere's, Voyage's and other SDKs that ask for paths of OpenAI's look for a text at the top.
-        fields = {"message": text, "type": kind, "param": error.field, "code": code}
-        body = {"error": fields, "message": text, "detail": text}
+    body = _error_body(error, endpoint, identity, user_agent)
     response = web.Response(
         status=error.status, body=orjson.dumps(body), content_type="application/json", headers=headers
     )
     if isinstance(error, UpgradeNotSupported):
         response.force_close()
     return response
+
+
+def _error_body(
+    error: GatewayError, endpoint: str, identity: Identity | None, user_agent: str
+) -> dict[str, object]:
+    kind, google_status, _ = ERROR_NAMES.get(error.status, _OTHER_NAMES)
+    text = str(error)
+    if endpoint.partition(".")[0] == "messages":
+        return {"type": "error", "error": {"type": kind, "message": text}}
+    if endpoint.startswith("gemini."):
+        return {"error": {"code": error.status, "message": text, "status": google_status}}
+    if endpoint.startswith(("ollama.", "tgi.")):
+        return {"error": text}
+    if endpoint.startswith("bedrock."):
+        return {"message": text}
+    if endpoint.startswith("dashscope."):
+        named = {"request_id": identity.request_id} if identity else {}
+        return {"code": error.code, "message": text, **named}
+    # OpenRouter's SDK reads no error whose code is no integer.
+    code = error.status if "openrouter" in user_agent else error.code
+    # Cohere's, Voyage's and other SDKs that ask for paths of OpenAI's look for a text at the top.
+    fields = {"message": text, "type": kind, "param": error.field, "code": code}
+    return {"error": fields, "message": text, "detail": text}
+
+
+def stream_error(error: GatewayError, endpoint: str, *, is_lines: bool) -> bytes:
+    """Return an error as the last event of a stream that was begun, in the format of the endpoint's provider.
+
+    Args:
+        is_lines: whether the stream is JSON by the line instead of server-sent events.
+    """
+    body = orjson.dumps(_error_body(error, endpoint, None, ""))
+    if is_lines:
+        return b"\n" + body + b"\n"
+    if endpoint == "responses":
+        said = {"type": "error", "code": error.code, "message": str(error), "param": None}
+        return b"\n\nevent: error\ndata: " + orjson.dumps(said) + b"\n\n"
+    name = b"event: error\n" if endpoint.partition(".")[0] == "messages" else b""
+    return b"\n\n" + name + b"data: " + body + b"\n\n"

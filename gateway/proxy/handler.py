@@ -1,6 +1,7 @@
 """The life of a proxied request: prepare, attempt, finish."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,22 +16,33 @@ from gateway.models import exchange as exchanges
 from gateway.models.clock import now_us
 from gateway.models.exchange import Identity, LoggingOptOut, Outcome, PayloadPolicy, RawHeaders
 from gateway.models.principal import FeedbackScope, Principal, Role
-from gateway.models.quota import QuotaStatus
+from gateway.models.route import Route, RouteTarget
 from gateway.proxy import body as bodies
-from gateway.proxy import credentials
+from gateway.proxy import credentials, websocket
 from gateway.proxy import request_head as heads
 from gateway.proxy.body import RequestBody
-from gateway.proxy.errors import render_error
+from gateway.proxy.cached import ProxyCache
+from gateway.proxy.call import Call
+from gateway.proxy.errors import render_error, stream_error
 from gateway.proxy.in_flight import InFlight
+from gateway.proxy.incoming import IncomingRequest
 from gateway.proxy.response import RelayedResponse, relay_response
+from gateway.proxy.routed import RouteAttempts, needs_body, route_fields
 from gateway.recording.access_log import AccessLog
 from gateway.recording.capture import Capture
 from gateway.recording.recorder import Recorder
+from gateway.recording.websocket import WebSocketObserver
+from gateway.routing.affinity import SessionAffinity
+from gateway.routing.breaker import Breakers
 from gateway.routing.plan import Plan, Router, Target
+from gateway.routing.provider_keys import ProviderKeys
 from gateway.routing.providers import Provider
+from gateway.routing.retry import retry_after_seconds, retry_headers
+from gateway.routing.route_table import RouteTable
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import OutgoingRequest
 from gateway.upstream.response import Response
+from gateway.upstream.websocket import UpstreamWebSocket
 from gateway.web.middleware import authenticate, limit_headers, log_unexpected_error, require_role
 from gateway.wire import endpoint_of, stream_usage
 
@@ -48,31 +60,12 @@ class ProxySettings:
     """What a reload of the configuration replaces."""
 
     router: Router
+    routes: RouteTable
     policy_of: LogPolicy
     max_in_flight: int | None
     body_timeout_seconds: float
-
-
-@dataclass(slots=True)
-class _Call:
-    """A request that was admitted, and its attempt under way.
-
-    Args:
-        content: the body as the next attempt sends it.
-        adds_usage: whether the provider is asked for token counts that the caller did not ask for.
-    """
-
-    request: web.BaseRequest
-    head: heads.SortedHeaders
-    plan: Plan
-    may_name_provider: bool
-    quota: QuotaStatus | None
-    capture: Capture
-    body: RequestBody
-    content: bytes | AsyncIterator[bytes] = b""
-    is_edited: bool = False
-    adds_usage: bool = False
-    relayed: RelayedResponse | None = None
+    # How long an answer that says nothing yet is held, where another target could give it.
+    commit_within_seconds: float
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -82,6 +75,7 @@ class Proxy:
     Args:
         limit_bytes: how much of each body is kept.
         check_store: raises StoreUnavailable while requests cannot be logged; None: they are served then too.
+        cache: answers for routes with a cache.
     """
 
     keys: ApiKeys
@@ -93,15 +87,19 @@ class Proxy:
     limit_bytes: int
     access_log: AccessLog
     check_store: Callable[[], None] | None
+    cache: ProxyCache
     in_flight: InFlight = field(default_factory=InFlight, init=False)
     # By name of the key (empty if none was recognised) and code of the error.
     refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
     find_credentials: credentials.FindGatewayCredentials = field(init=False)
+    breakers: Breakers = field(default_factory=Breakers, init=False)
+    affinity: SessionAffinity = field(default_factory=SessionAffinity, init=False)
+    provider_keys: ProviderKeys = field(default_factory=ProviderKeys, init=False)
 
     def __post_init__(self) -> None:
         self.find_credentials = credentials.GatewayCredentials(self.keys, self.tokens).find
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: IncomingRequest) -> web.StreamResponse:
         """Refuse a request, or forward it."""
         identity = principal = None
         try:
@@ -119,22 +117,30 @@ class Proxy:
             self.refused[name or "", error.code] += 1
             self.access_log.refused(request.method, endpoint, error, name)
             return render_error(error, endpoint, identity, request.headers.get("User-Agent", ""))
-        with self.in_flight:
+        task = self.in_flight.begin(request.task)
+        try:
             return await self._forward(call)
+        finally:
+            self.in_flight.end(task)
 
-    async def _forward(self, call: _Call) -> web.StreamResponse:
+    async def _forward(self, call: Call) -> web.StreamResponse:
         """Prepare the body, attempt each target, finish with the first response. Each attempt leaves one row."""
         outcome: Outcome = Outcome.GATEWAY_ERROR
         message: str | None = STOPPED_MESSAGE
         try:
             plan = await self._prepare(call)
-            response = await self._attempt(call, plan)
+            if call.route is None:
+                response = await self._send(call, plan.target)
+            else:
+                response = await self._attempts.first_response(call, call.route)
             relayed = await self._finish(call, response)
             outcome = Outcome.COMPLETE
             return relayed
         except ConnectionError:
             outcome, message = Outcome.CLIENT_CLOSED, None
-            return call.relayed or RelayedResponse(call.request, CLIENT_GONE_STATUS, is_last=True)
+            if call.relayed is not None:
+                return call.relayed
+            return RelayedResponse(call.request, CLIENT_GONE_STATUS, is_last=True)
         except asyncio.CancelledError:
             transport = call.request.transport
             if transport is None or transport.is_closing():
@@ -142,7 +148,7 @@ class Proxy:
             raise
         except Exception as error:
             if not isinstance(error, errors.UpstreamError | errors.BadInput):
-                error = log_unexpected_error(call.request.path)
+                error = log_unexpected_error(call.request.raw_path.partition("?")[0])
             outcome, message = _outcome_of(error, call.relayed), str(error)
             return self._failure_response(call, error)
         finally:
@@ -153,55 +159,55 @@ class Proxy:
 
     def _admit(
         self,
-        request: web.BaseRequest,
+        request: IncomingRequest,
         head: heads.SortedHeaders,
         identity: Identity,
         opt_out: LoggingOptOut,
         principal: Principal,
-    ) -> _Call:
+    ) -> Call:
         require_role(principal, Role.PROXY)
-        if head.wants_websocket and request.method == "GET":
-            raise errors.UpgradeNotSupported(
-                "the gateway does not relay WebSockets.",
-                hint="Make the same call over HTTP, with stream: true for events as they come; what works over a "
-                "WebSocket alone, such as realtime sessions, must go to the provider itself.",
-            )
         self.in_flight.refuse_beyond(self.settings.max_in_flight)
         if self.check_store is not None:
             self.check_store()
+        choice = heads.read_provider_choice(head)
+        route = self._find_route(head, principal)
+        if route is None:
+            plan = self.settings.router.plan(request.raw_path, *choice)
+        else:
+            plan = self.settings.router.plan_route(route, request.raw_path, *choice)
+        if head.wants_websocket and request.method == "GET":
+            websocket.refuse_plain(plan, request)
         endpoint = endpoint_of(request.raw_path)
         uses_quota = principal.limits and exchanges.is_model_call(request.method, endpoint)
         quota = self.quotas.admit(principal) if uses_quota else None
-        choice = heads.read_provider_choice(head)
-        plan = self.settings.router.plan(request.raw_path, *choice)
-        provider = plan.targets[0].provider
+        provider = plan.target.provider
+        logged_path = credentials.path_to_log(request.raw_path, self.find_credentials)
+        payloads = self.settings.policy_of(principal.name, provider.payloads)
         capture = Capture(
-            identity=identity,
-            tenant=principal.tenant,
-            key_name=principal.name,
-            provider=provider.name,
-            endpoint=endpoint,
-            method=request.method,
-            path=credentials.path_to_log(request.raw_path, self.find_credentials),
-            client_retry=head.client_retry,
-            payloads=self.settings.policy_of(principal.name, provider.payloads),
-            opt_out=opt_out,
-            limit_bytes=self.limit_bytes,
-            request_headers=request.raw_headers,
-        )
-        may_name_provider = choice[1] is None and request.raw_path.startswith("/v1/")
+            identity, principal.tenant, principal.name, provider.name, endpoint, request.method, logged_path,
+            payloads, self.limit_bytes, request.raw_headers, opt_out, head.client_retry,
+        )  # fmt: skip
+        # A route names the providers itself.
+        may_name_provider = route is None and choice[1] is None and request.raw_path.startswith("/v1/")
         timeout = self.settings.body_timeout_seconds
-        body = RequestBody(request, capture.request_body, timeout, is_replayable=len(plan.targets) > 1)
-        return _Call(request, head, plan, may_name_provider, quota, capture, body)
+        body = RequestBody(request, capture.request_body, timeout, is_replayable=route is not None)
+        return Call(request, head, plan, may_name_provider, quota, capture, body, route)
 
-    async def _prepare(self, call: _Call) -> Plan:
+    def _find_route(self, head: heads.SortedHeaders, principal: Principal) -> Route | None:
+        given = head.gateway_values.get(heads.CONFIG_FIELD)
+        routes = self.settings.routes
+        if given is None and not routes.of_keys:
+            return None
+        return routes.find(given, principal.name)
+
+    async def _prepare(self, call: Call) -> Plan:
         """Read the body, whole if it has a say in where the request goes, and return the plan."""
         if call.head.expects_continue:
             bodies.send_continue(call.request)
         try:
             call.content = await call.body.read(_buffer_bytes(call))
         except BaseException:
-            if call.may_name_provider:
+            if call.may_name_provider or call.route is not None:
                 # It broke off before it named a provider, so it may be for any.
                 policies = (self._policy(call, provider) for provider in self.settings.router.providers)
                 call.capture.payloads = exchanges.strictest_policy(policies)
@@ -209,59 +215,81 @@ class Proxy:
         named = self._plan_of_model(call, call.content) if isinstance(call.content, bytes) else None
         return named or call.plan
 
-    def _plan_of_model(self, call: _Call, body: bytes) -> Plan | None:
+    def _plan_of_model(self, call: Call, body: bytes) -> Plan | None:
         name = bodies.provider_in_model(body) if call.may_name_provider else None
         plan = None if name is None else self.settings.router.plan_by_name(call.request.raw_path, name)
         if plan is not None:
             call.content, call.is_edited = bodies.without_model_prefix(body), True
-            provider = plan.targets[0].provider
+            provider = plan.target.provider
             call.capture.provider = provider.name
             call.capture.payloads = self._policy(call, provider)
         return plan
 
-    def _policy(self, call: _Call, provider: Provider) -> PayloadPolicy:
+    def _policy(self, call: Call, provider: Provider) -> PayloadPolicy:
         return self.settings.policy_of(call.capture.key_name, provider.payloads)
 
-    async def _attempt(self, call: _Call, plan: Plan) -> Response:
-        """Send the request to each target in turn, record what fails, and return the first response."""
-        targets = iter(plan.targets)
-        target = next(targets)
-        while True:
-            outgoing, provider = self._outgoing(call, target), target.provider
-            try:
-                response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
-            except errors.UpstreamError as error:
-                following = next(targets, None)
-                if following is None:
-                    raise
-                await self._begin_next(call, following.provider, error)
-                target = following
-            else:
-                call.capture.add_response_head(response.status, response.headers)
-                return response
+    @property
+    def _attempts(self) -> RouteAttempts:
+        within = self.settings.commit_within_seconds
+        return RouteAttempts(
+            self._send,
+            self._find_cached,
+            self._end_attempt,
+            self._policy,
+            within,
+            self.breakers,
+            self.affinity,
+        )
 
-    async def _begin_next(self, call: _Call, provider: Provider, error: errors.UpstreamError) -> None:
-        """Record an attempt that failed, and begin the next."""
-        failed = call.capture
-        failed.status = error.status
-        await self.recorder.record(failed.close(_outcome_of(error, None), str(error)))
-        call.capture = failed.next_attempt(provider.name, self._policy(call, provider))
-        if not isinstance(call.content, bytes):
-            call.content = call.body.replay()
+    async def _send(self, call: Call, target: Target) -> Response:
+        """Send the request to a target, and return its response. Raises UpstreamError."""
+        provider = target.provider
+        if provider.with_each_key:
+            return await self._send_with_key(call, target)
+        outgoing = self._outgoing(call, target)
+        if call.wants_websocket:
+            response = await websocket.open_for(call, outgoing, provider)
+        else:
+            response = await self.upstream.send(outgoing, provider.origin, provider.timeouts)
+        call.capture.add_response_head(response.status, response.headers)
+        return response
 
-    def _outgoing(self, call: _Call, target: Target) -> OutgoingRequest:
+    async def _send_with_key(self, call: Call, target: Target) -> Response:
+        """Send the request with the key of several that is to be used, and note what became of that."""
+        keyed = self.provider_keys.choose(target.provider)
+        response = await self._send(call, Target(keyed, target.request_target))
+        if keyed.key_header is not None and keyed.key_header[1] in call.capture.sent_credentials:
+            asked = retry_after_seconds(retry_headers(response.headers))
+            self.provider_keys.record(keyed, response.status, asked)
+        return response
+
+    async def _find_cached(self, call: Call, leaf: RouteTarget, target: Target) -> Response | None:
+        return await self.cache.find(call, leaf, target.provider, self._outgoing(call, target))
+
+    async def _end_attempt(self, call: Call, outcome: Outcome, message: str | None) -> None:
+        await self.recorder.record(call.capture.close(outcome, message))
+
+    def _outgoing(self, call: Call, target: Target) -> OutgoingRequest:
         provider, capture = target.provider, call.capture
         find = self.find_credentials
         path, query_credentials = credentials.without_gateway_credentials(target.request_target, find)
+        protocols = None
+        if call.wants_websocket:
+            protocols = websocket.OfferedProtocols.of(call.request.raw_headers, find)
+            query_credentials += protocols.own_keys
         head = heads.upstream_headers(call.head, provider, find, query_credentials)
         capture.sent_credentials = head.credentials
         if head.secret_values:
             capture.request_headers = credentials.headers_to_log(call.request.raw_headers, head.secret_values)
+        if protocols is not None:
+            return OutgoingRequest("GET", path, protocols.upgrade(head.fields), b"")
         fields, content = _edit_body(call, provider, head.fields)
         return OutgoingRequest(call.request.method, path, fields, content)
 
-    async def _finish(self, call: _Call, response: Response) -> RelayedResponse:
+    async def _finish(self, call: Call, response: Response) -> RelayedResponse:
         """Relay a response, and record the attempt before the end goes out."""
+        if call.websocket is not None:
+            return await self._relay_websocket(call, call.websocket, response)
         try:
             is_last = self.in_flight.is_draining
             relayed = call.relayed = RelayedResponse(call.request, response.status, is_last=is_last)
@@ -270,26 +298,52 @@ class Proxy:
             own_fields, capture = self._own_fields(call), call.capture.response_body
             end = await relay_response(response, relayed, capture, own_fields, usage_filter)
             # No caller has the whole response before its row is safe.
-            await self.recorder.record(call.capture.close(Outcome.COMPLETE))
+            exchange = call.capture.close(Outcome.COMPLETE)
+            if call.cache is not None:
+                self.cache.keep(call.cache, exchange)
+            await self.recorder.record(exchange)
             relayed.finish(end)
             return relayed
         finally:
             response.close()
 
-    def _own_fields(self, call: _Call) -> list[tuple[bytes, bytes]]:
+    async def _relay_websocket(
+        self, call: Call, upstream: UpstreamWebSocket, response: Response
+    ) -> RelayedResponse:
+        """Pass the provider's switch of protocols on, and then all bytes. The rows are recorded in passing."""
         capture = call.capture
-        fields = heads.identity_fields(capture.identity)
-        fields.append((heads.PROVIDER_FIELD, capture.provider.encode()))
-        fields += [(name.encode(), value.encode()) for name, value in _quota_headers(call).items()]
+        relayed = RelayedResponse(call.request, response.status, is_last=True)
+        try:
+            head = websocket.encode_switch(
+                call.request, response, self._own_fields(call), self.find_credentials
+            )
+            relayed.send(head)
+            relayed.finish(b"")
+            observer = WebSocketObserver(capture, self.recorder.record_without_waiting)
+            await websocket.Tunnel(call.request, upstream, observer).run()
+        finally:
+            upstream.close()
+        return relayed
+
+    def _own_fields(self, call: Call) -> bytes:
+        capture = call.capture
+        identity = capture.identity
+        fields = heads.encode_own_fields(identity, capture.provider)
+        if call.quota is not None:
+            fields += "".join(f"\r\n{name}: {value}" for name, value in _quota_headers(call).items()).encode()
+        if call.walk is not None:
+            fields += route_fields(call.walk, call.cache)
         if self.tokens.keys is not None:
-            scope = FeedbackScope(capture.identity.trace_id, capture.identity.request_id)
+            scope = FeedbackScope(identity.trace_id, identity.request_id)
             token = self.tokens.issue(scope, capture.tenant, capture.key_name)
-            fields.append((heads.TOKEN_FIELD, token))
+            fields += b"\r\n%b: %b" % (heads.TOKEN_FIELD, token)
         return fields
 
-    def _failure_response(self, call: _Call, error: errors.GatewayError) -> web.StreamResponse:
+    def _failure_response(self, call: Call, error: errors.GatewayError) -> web.StreamResponse:
         # Of two responses only the first can be sent.
         if call.relayed is not None and call.relayed.has_started:
+            if call.route is not None and isinstance(error, errors.UpstreamError):
+                _send_stream_error(call.relayed, call.capture, error)
             return call.relayed
         capture = call.capture
         capture.status = error.status
@@ -299,7 +353,7 @@ class Proxy:
         response.headers.update(_quota_headers(call))
         return response
 
-    async def _end_failed(self, call: _Call, outcome: Outcome, message: str | None) -> None:
+    async def _end_failed(self, call: Call, outcome: Outcome, message: str | None) -> None:
         if not call.capture.is_closed:
             exchange = call.capture.close(outcome, message)
             if outcome is Outcome.CLIENT_CLOSED:
@@ -310,7 +364,9 @@ class Proxy:
             call.relayed.close_incomplete()
 
 
-def _buffer_bytes(call: _Call) -> int:
+def _buffer_bytes(call: Call) -> int:
+    if call.route is not None and needs_body(call.route):
+        return bodies.MAX_ROUTED_BYTES
     # Only whole bodies can be edited, and any target of the plan may ask for that.
     for target in call.plan.targets:
         if target.provider.include_usage and _has_usage_option(call):
@@ -320,7 +376,7 @@ def _buffer_bytes(call: _Call) -> int:
 
 
 def _edit_body(
-    call: _Call, provider: Provider, fields: RawHeaders
+    call: Call, provider: Provider, fields: RawHeaders
 ) -> tuple[RawHeaders, bytes | AsyncIterator[bytes]]:
     """Return the header fields and the body of an attempt; only a body that is there whole is edited."""
     content, call.adds_usage = call.content, False
@@ -336,7 +392,7 @@ def _edit_body(
     return fields, content
 
 
-def _has_usage_option(call: _Call) -> bool:
+def _has_usage_option(call: Call) -> bool:
     if call.request.method != "POST" or call.capture.endpoint not in stream_usage.USAGE_OPTION_ENDPOINTS:
         return False
     return exchanges.first_value(call.head.forwarded, b"content-encoding").lower() in (b"", b"identity")
@@ -346,7 +402,7 @@ def _has_usage_chunk(response: Response) -> bool:
     return response.content_length != 0 and stream_usage.may_hold_usage(response.headers)
 
 
-def _quota_headers(call: _Call) -> dict[str, str]:
+def _quota_headers(call: Call) -> dict[str, str]:
     quota = call.quota
     if quota is None:
         return {}
@@ -359,3 +415,13 @@ def _outcome_of(error: errors.GatewayError, relayed: RelayedResponse | None) -> 
     if not isinstance(error, errors.UpstreamError):
         return Outcome.GATEWAY_ERROR
     return Outcome.UPSTREAM_ERROR if relayed is None else Outcome.UPSTREAM_TRUNCATED
+
+
+def _send_stream_error(relayed: RelayedResponse, capture: Capture, error: errors.UpstreamError) -> None:
+    """Say in the stream's own format that it broke off, before the connection is broken."""
+    kind = exchanges.first_value(capture.response_headers, b"content-type").lower()
+    encoding = exchanges.first_value(capture.response_headers, b"content-encoding").lower()
+    is_lines = b"ndjson" in kind
+    if encoding in (b"", b"identity") and (is_lines or kind.startswith(b"text/event-stream")):
+        with contextlib.suppress(ConnectionError):
+            relayed.send(relayed.encode_piece(stream_error(error, capture.endpoint, is_lines=is_lines)))

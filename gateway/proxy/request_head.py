@@ -1,6 +1,7 @@
 """The head of a request: fields for the gateway and the provider, ids, metadata, opt-outs."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import orjson
 
@@ -29,12 +30,19 @@ SESSION_FIELDS = (
 )  # fmt: skip
 PARENT_SESSION = b"x-parent-session-id"
 
-_NOT_FORWARDED = HOP_BY_HOP | {b"host", b"expect"}
+# Subprotocols may be keys of the gateway; those of a WebSocket are forwarded by `websocket.py`.
+_NOT_FORWARDED = HOP_BY_HOP | {b"host", b"expect", b"sec-websocket-protocol"}
 _RETRY_COUNT = b"x-stainless-retry-count"
 _MAX_RETRY_DIGITS = 4
 _SESSION_NAMES = frozenset({PARENT_SESSION, *SESSION_FIELDS})
 _HANDLED = _NOT_FORWARDED | _SESSION_NAMES | {_RETRY_COUNT}
+# Longer ones, which may be made up, shall not fill a cache.
+_MAX_CACHED_NAME_BYTES = 64
 _VIRTUAL_KEY = b"x-portkey-virtual-key"
+_CUSTOM_HOST = b"x-portkey-custom-host"
+CONFIG_FIELD = b"x-portkey-config"
+_CHOICE_FIELDS = frozenset({PROVIDER_FIELD, _VIRTUAL_KEY, _CUSTOM_HOST})
+_PROVIDER_NAME = PROVIDER_FIELD.decode()
 _GATEWAY_PREFIXES = (b"x-portkey-", b"helicone-", TOKEN_FIELD)
 _PROPERTY_PREFIX = b"helicone-property-"
 _SET_BY_GATEWAY = HOP_BY_HOP | {
@@ -78,14 +86,16 @@ def sort_headers(raw: RawHeaders) -> SortedHeaders:
     connection_options: list[bytes] = []
     is_chunked = expects_continue = wants_websocket = False
     for field in raw:
-        name = field[0].lower()
-        if name.startswith(_PROPERTY_PREFIX):
+        find = _handled_name if len(field[0]) <= _MAX_CACHED_NAME_BYTES else _handled_name.__wrapped__
+        # In lower case; None: the field is only passed on.
+        name = find(field[0])
+        if name is None:
+            forwarded.append(field)
+        elif name.startswith(_PROPERTY_PREFIX):
             properties[field[0][len(_PROPERTY_PREFIX) :]] = field[1]
         elif name.startswith(_GATEWAY_PREFIXES):
             if gateway_values.setdefault(name, field[1]) != field[1]:
                 repeated = name
-        elif name not in _HANDLED:
-            forwarded.append(field)
         elif name == _RETRY_COUNT:
             # Sent by the SDKs of OpenAI, Anthropic and others.
             forwarded.append(field)
@@ -110,15 +120,21 @@ def sort_headers(raw: RawHeaders) -> SortedHeaders:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
+def _handled_name(name: bytes) -> bytes | None:
+    lowered = name.lower()
+    return lowered if lowered in _HANDLED or lowered.startswith(_GATEWAY_PREFIXES) else None
+
+
 def read_provider_choice(head: SortedHeaders) -> tuple[str | None, str | None, str]:
     """Return provider and custom host that a request names, and the field that names the provider.
 
-    Raises BadInput if two fields name different providers, or for a routing config.
+    Raises BadInput if two fields name different providers.
     """
     gateway_values, field = head.gateway_values, PROVIDER_FIELD
-    if b"x-portkey-config" in gateway_values:
-        raise BadInput("routing configs are not supported by this version.", field="x-portkey-config")
-    provider, host = gateway_values.get(PROVIDER_FIELD), gateway_values.get(b"x-portkey-custom-host")
+    if _CHOICE_FIELDS.isdisjoint(gateway_values):
+        return None, None, _PROVIDER_NAME
+    provider, host = gateway_values.get(PROVIDER_FIELD), gateway_values.get(_CUSTOM_HOST)
     if (virtual_key := gateway_values.get(_VIRTUAL_KEY)) is not None:
         if provider is not None and provider.lstrip(b"@") != virtual_key.lstrip(b"@"):
             fault = f"names another provider than {PROVIDER_FIELD.decode()}."
@@ -139,7 +155,7 @@ def upstream_headers(
     lengths = provider.checked_lengths
     for field in head.forwarded:
         name, text = field
-        if text in gateway_values:
+        if gateway_values and text in gateway_values:
             if not is_secret_header(name):
                 secret_values.append(text)
         elif len(name) not in lengths or (name := name.lower()) not in provider.checked_names:
@@ -184,13 +200,23 @@ def response_headers(raw: RawHeaders) -> list[tuple[bytes, bytes]]:
     return _without_fields(forwarded, connection_options) if connection_options else forwarded
 
 
-def identity_fields(identity: Identity) -> list[tuple[bytes, bytes]]:
-    trace_id, request_id = identity.trace_id.encode(), identity.request_id.encode()
+def identity_fields(identity: Identity) -> dict[str, str]:
+    trace_id, request_id = identity.trace_id, identity.request_id
     # As Portkey's or Helicone's clients read it, and by the gateway's own name.
-    return [
-        (b"x-portkey-trace-id", trace_id), (b"x-gateway-trace-id", trace_id),
-        (b"helicone-id", request_id), (b"x-gateway-request-id", request_id),
-    ]  # fmt: skip
+    return {
+        "x-portkey-trace-id": trace_id, "x-gateway-trace-id": trace_id,
+        "helicone-id": request_id, "x-gateway-request-id": request_id,
+    }  # fmt: skip
+
+
+_OWN_FIELDS = b"\r\n".join(name.encode() + b": %b" for name in identity_fields(Identity("", "")))
+_OWN_FIELDS += b"\r\n" + PROVIDER_FIELD + b": %b"
+
+
+def encode_own_fields(identity: Identity, provider: str) -> bytes:
+    """Return the lines of a response's head about ids and provider, without their last line break."""
+    trace_id, request_id = identity.trace_id.encode(), identity.request_id.encode()
+    return _OWN_FIELDS % (trace_id, trace_id, request_id, request_id, provider.encode())
 
 
 def _connection_options(connection: bytes) -> list[bytes]:
@@ -217,12 +243,11 @@ _METADATA_FIELDS = (
     (b"helicone-session-path", "Helicone-Session-Path"),
     (b"helicone-session-name", "Helicone-Session-Name"),
 )
-_ID_FIELDS = frozenset(
-    {
-        b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
-        b"helicone-request-id", *(name for name, _ in _METADATA_FIELDS),
-    }
-)  # fmt: skip
+_METADATA_NAMES = frozenset(name for name, _ in _METADATA_FIELDS)
+_ID_FIELDS = _METADATA_NAMES | {
+    b"x-portkey-trace-id", b"x-portkey-span-id", b"x-portkey-parent-span-id", b"x-portkey-span-name",
+    b"helicone-request-id",
+}  # fmt: skip
 
 
 def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
@@ -237,12 +262,12 @@ def read_identity(head: SortedHeaders, traceparent: str | None) -> Identity:
         trace_id = trace_id or parent[0]
         parent_span_id = parent_span_id or parent[1]
     return Identity(
-        request_id=ids.get(b"helicone-request-id") or identifiers.new_id(),
-        trace_id=trace_id or ids.get(b"helicone-session-id") or identifiers.new_id(),
-        span_id=ids.get(b"x-portkey-span-id") or ids.get(b"helicone-session-path"),
-        parent_span_id=parent_span_id,
-        span_name=ids.get(b"x-portkey-span-name") or ids.get(b"helicone-session-name"),
-        metadata=_read_metadata(head, ids),
+        ids.get(b"helicone-request-id") or identifiers.new_id(),
+        trace_id or ids.get(b"helicone-session-id") or identifiers.new_id(),
+        ids.get(b"x-portkey-span-id") or ids.get(b"helicone-session-path"),
+        parent_span_id,
+        ids.get(b"x-portkey-span-name") or ids.get(b"helicone-session-name"),
+        _read_metadata(head, ids),
     )
 
 
@@ -268,12 +293,13 @@ def _read_sessions(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, str]]:
 
 
 def _read_metadata(head: SortedHeaders, ids: Mapping[bytes, str]) -> Mapping[str, object]:
+    raw = head.gateway_values.get(b"x-portkey-metadata")
+    if not (head.properties or head.sessions) and _METADATA_NAMES.isdisjoint(ids):
+        return {} if raw is None else _parse_metadata(raw)
     tags = {_decode_text(name): _decode_text(value) for name, value in head.properties.items()}
     if head.sessions:
         tags = dict(_read_sessions(head.sessions)) | tags
-    if ids:
-        tags |= {key: ids[name] for name, key in _METADATA_FIELDS if name in ids}
-    raw = head.gateway_values.get(b"x-portkey-metadata")
+    tags |= {key: ids[name] for name, key in _METADATA_FIELDS if name in ids}
     if raw is None:
         return tags
     return {**tags, **_parse_metadata(raw)} if tags else _parse_metadata(raw)
@@ -295,10 +321,16 @@ def _parse_metadata(raw: bytes) -> Mapping[str, object]:
     return metadata
 
 
+_OMIT_REQUEST, _OMIT_RESPONSE = b"helicone-omit-request", b"helicone-omit-response"
+_OPT_OUT_FIELDS = frozenset({_OMIT_REQUEST, _OMIT_RESPONSE})
+
+
 def read_opt_out(head: SortedHeaders) -> LoggingOptOut:
     """Read `Helicone-Omit-Request` and `Helicone-Omit-Response`. Raises BadInput unless true or false."""
+    if _OPT_OUT_FIELDS.isdisjoint(head.gateway_values):
+        return NO_OPT_OUT
     flags: list[bool] = []
-    for name in (b"helicone-omit-request", b"helicone-omit-response"):
+    for name in (_OMIT_REQUEST, _OMIT_RESPONSE):
         flag = head.gateway_values.get(name)
         if flag is not None and flag.lower() not in (b"true", b"false"):
             # To store what may not have been meant to be stored would be worse than an error.

@@ -1,15 +1,25 @@
 """Messages between a supervisor and its workers, and the channel that carries them."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import pickle
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from gateway.config.models import Config
 from gateway.models.process_metrics import MetricFamilies
+
+if TYPE_CHECKING:
+    # It takes memory that the ingester can do without.
+    from gateway.config.models import Config
+    from gateway.models.quota import Quota
+    from gateway.recording.access_log import AccessLogMode
+    from gateway.wire.pricing import ConfiguredPrice
 
 
 class Message:
@@ -26,6 +36,8 @@ class Start(Message):
     reloaded: Config
     # Counted by its predecessors in the slot.
     earlier_metrics: MetricFamilies
+    # Folder of the gateway's journal.
+    journal: Path
     # File descriptors of the sockets of each slot.
     listeners: Sequence[Sequence[int]]
 
@@ -93,6 +105,45 @@ class PeerMetrics(Message):
 
     query_id: int
     metrics: Sequence[MetricFamilies]
+
+
+@dataclass(frozen=True, slots=True)
+class IngesterSettings:
+    """What the ingester takes from the configuration, in plain values."""
+
+    store_url: str
+    local_dir: str
+    journal: Path
+    rates: Mapping[str, ConfiguredPrice]
+    prices_as: Mapping[str, str]
+    base_urls: Mapping[str, str]
+    key_limits: Mapping[str, Sequence[Quota]]
+    log_level: str
+    has_human_log: bool
+    access_log: AccessLogMode
+    # Arguments of `open_reporter`; None where nothing is exported.
+    telemetry: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StartIngester(Message):
+    """The first message to the ingester."""
+
+    settings: IngesterSettings
+    # Counted by its predecessors.
+    earlier_metrics: MetricFamilies
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadIngester(Message):
+    """To the ingester: use these settings."""
+
+    settings: IngesterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class UsageStored(Message):
+    """From the ingester, and to workers: usage of a quota was stored."""
 
 
 _LENGTH = struct.Struct("<I")

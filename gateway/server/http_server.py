@@ -4,17 +4,17 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidURLError, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.app import Gateway, WorkerContext, open_gateway
 from gateway.config.models import Config
-from gateway.errors import BadInput, HeadTooLarge
 from gateway.routes import build_application
 from gateway.runtime import require_keys
+from gateway.server.client_connection import ClientConnection, Forward
 from gateway.server.listeners import Listeners
 
 log = structlog.get_logger("gateway.server")
@@ -31,54 +31,16 @@ BACKLOG = 4096
 # How long responses may take at least to be sent when the time for draining is over.
 _MIN_SHUTDOWN_SECONDS = 0.1
 
-# aiohttp raises no class of its own for this.
-_TOO_MANY_HEADERS_MESSAGE = "Too many headers received"
-
 # Sockets that accept connections, until each is stopped.
 Sites = list[web.SockSite]
 
 
-class ClientConnection(web.RequestHandler):
-    """A client's connection."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Render the error for a request that cannot be parsed."""
-        if not isinstance(exc, HttpProcessingError):
-            return super().handle_error(request, status, exc, message)
-        error = self._to_error(exc)
-        # Without any of its text, which may hold a key.
-        log.info("unreadable request refused", status=error.status, reason=str(error), remote=request.remote)
-        if request.writer.output_size:
-            raise ConnectionError("the response has already started")
-        body = {"error": {"code": error.code, "message": str(error)}}
-        response = web.json_response(body, status=error.status)
-        response.force_close()
-        return response
-
-    def _to_error(self, error: HttpProcessingError) -> BadInput:
-        if isinstance(error, LineTooLong):
-            fault = f"the request line or a header field is longer than {self.max_field_size:,} bytes."
-            return HeadTooLarge(fault, hint="The limit is server.max_head_bytes.")
-        if error.message == _TOO_MANY_HEADERS_MESSAGE:
-            return HeadTooLarge(f"there are more than {self.max_headers} header fields.")
-        if isinstance(error, BadHttpMethod):
-            return BadInput("this is not HTTP/1.1; HTTP/2 and TLS are not supported on this port.")
-        if isinstance(error, InvalidURLError):
-            return BadInput("the request line has no valid URL.", hint="Percent-encode what is not ASCII.")
-        return BadInput("the request is not valid HTTP/1.1.")
-
-
 class _Server(web.Server):
+    # Answers requests to providers; set once the gateway is open.
+    forward: Forward
+
     def __call__(self) -> web.RequestHandler:
-        return ClientConnection(self, loop=self._loop, **self._kwargs)
+        return ClientConnection(self, self.forward, loop=self._loop, **self._kwargs)
 
 
 class HttpRunner(web.AppRunner):
@@ -174,6 +136,7 @@ async def _start_runner(gateway: Gateway) -> web.AppRunner:
     assert runner.server is not None
     # The dispatcher comes first, so that a proxied request never meets aiohttp's router.
     runner.server.request_handler = gateway.dispatcher(runner.server.request_handler)
+    cast(_Server, runner.server).forward = gateway.proxy
     return runner
 
 

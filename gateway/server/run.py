@@ -1,7 +1,7 @@
 """Serve from start to stop: in one process or under a supervisor, with or without the demo upstream."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -11,10 +11,13 @@ from gateway import __version__
 from gateway.app import WorkerContext
 from gateway.config.models import Config
 from gateway.demo import start_demo
+from gateway.models.process_metrics import MetricFamilies
 from gateway.server.http_server import open_http_server
+from gateway.server.ingestion import Ingestion, open_ingestion
 from gateway.server.listeners import bind, listener_url
 from gateway.server.process import install_signal_handlers
 from gateway.server.supervisor import supervise
+from gateway.store.journal_files import GatewayJournal
 
 log = structlog.get_logger("gateway.server")
 
@@ -54,20 +57,33 @@ async def serve_in_one_process(
     config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]
 ) -> None:
     """Serve in this process; see `run`."""
-    async with open_http_server(config, WorkerContext()) as http_server:
+    async with (
+        open_ingestion(config) as (journal, ingestion),
+        open_http_server(config, _only_worker(journal, ingestion)) as http_server,
+    ):
         gateway, server = http_server.gateway, config.server
+        ingestion.on_usage = gateway.quotas.on_usage_stored
 
         def apply(new: Config) -> None:
             gateway.reload(new)
+            ingestion.reload(new)
             log.info("configuration reloaded", providers=list(new.providers))
 
         listeners = bind(server.host, server.port)
         url = listener_url(server.host, listeners)
         await http_server.accept(listeners)
         stop = install_signal_handlers(config, reload, apply)
+        await ingestion.wait_until_ready()
         log.info("started", url=url, version=__version__, providers=list(config.providers))
         on_ready(url)
         await stop.wait()
         in_flight = len(gateway.proxy.in_flight)
         log.info("stopping", in_flight=in_flight, drain_seconds=server.drain_seconds)
     log.info("stopped")
+
+
+def _only_worker(journal: GatewayJournal, ingestion: Ingestion) -> WorkerContext:
+    async def read_metrics() -> Sequence[MetricFamilies]:
+        return [await ingestion.metrics()]
+
+    return WorkerContext(journal, read_peers=read_metrics)

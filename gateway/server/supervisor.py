@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -20,33 +17,19 @@ from gateway.errors import GatewayError
 from gateway.models.process_metrics import MetricFamilies, without_gauges
 from gateway.runtime import build_runtime
 from gateway.server import channel as messages
+from gateway.server import child_process
 from gateway.server.channel import Channel, Message, open_channel
+from gateway.server.child_process import ChildProcess, RestartBackoff, exit_reason, flatten
+from gateway.server.ingestion import Ingestion, open_ingestion
 from gateway.server.listeners import Listeners, bind_per_worker, close_all, listener_url
 from gateway.server.process import install_signal_handlers
 
 log = structlog.get_logger("gateway.server")
 
-STABLE_UPTIME_SECONDS = 60.0
-FIRST_PAUSE_SECONDS = 0.5
-MAX_PAUSE_SECONDS = 30.0
+MODULE = "gateway.server.worker"
 
 # A worker that takes longer to report is counted with its latest report.
 REPORT_TIMEOUT_SECONDS = 1.0
-
-
-class RestartBackoff:
-    """Pauses before a worker is replaced: none after a long uptime, longer after each short one."""
-
-    def __init__(self) -> None:
-        self._next_seconds = 0.0
-
-    def next_pause(self, uptime_seconds: float) -> float:
-        """Return the seconds to wait, given the uptime of the worker that ended."""
-        if uptime_seconds >= STABLE_UPTIME_SECONDS:
-            self._next_seconds = 0.0
-        pause = self._next_seconds
-        self._next_seconds = min(max(2 * pause, FIRST_PAUSE_SECONDS), MAX_PAUSE_SECONDS)
-        return pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +49,7 @@ class WorkerSlot:
         self._metrics: MetricFamilies = {}
         self._metrics_received = asyncio.Event()
         self._channel: Channel | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ChildProcess | None = None
 
     @property
     def metrics(self) -> MetricFamilies:
@@ -81,7 +64,7 @@ class WorkerSlot:
     ) -> WorkerExit:
         """Run a worker, which inherits the descriptors, to its end. Raises OSError where none can be started."""
         started_at = time.monotonic()
-        process, end = _spawn_worker(descriptors)
+        process, end = child_process.spawn_process(MODULE, flatten(descriptors))
         self._process = process
         channel = self._channel = await open_channel(end)
         channel.send(make_start())
@@ -104,7 +87,7 @@ class WorkerSlot:
         on_message(self, messages.Draining())
         code = await asyncio.to_thread(process.wait)
         await channel.close()
-        return WorkerExit(error or GatewayError(_exit_reason(code)), time.monotonic() - started_at)
+        return WorkerExit(error or GatewayError(exit_reason("a worker", code)), time.monotonic() - started_at)
 
     def send(self, message: Message) -> None:
         if self._channel is not None:
@@ -122,57 +105,41 @@ class WorkerSlot:
             self._process.terminate()
 
 
-def _spawn_worker(descriptors: Sequence[Sequence[int]]) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    end, workers_end = socket.socketpair()
-    descriptor = workers_end.fileno()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gateway.server.worker", str(descriptor)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[descriptor, *itertools.chain.from_iterable(descriptors)],
-            # Ctrl-C on a terminal is for the supervisor alone.
-            process_group=0,
-        )
-    except OSError:
-        end.close()
-        raise
-    finally:
-        workers_end.close()
-    return process, end
-
-
-def _exit_reason(code: int) -> str:
-    return f"a worker was killed by signal {-code}." if code < 0 else f"a worker ended with exit code {code}."
-
-
 async def supervise(config: Config, reload: Callable[[], Config], on_ready: Callable[[str], None]) -> None:
     """Serve with several processes; see `gateway.server.run.run`."""
     server = config.server
-    supervisor = Supervisor(config, bind_per_worker(server.host, server.port, server.workers))
-    stop = install_signal_handlers(config, reload, supervisor.reload)
-    try:
-        await supervisor.wait_until(supervisor.has_started, stop)
-        if not stop.is_set():
-            log.info("started", url=supervisor.url, version=__version__, workers=server.workers)
-            on_ready(supervisor.url)
-            await supervisor.wait_until(stop)
-        log.info("stopping", drain_seconds=server.drain_seconds)
-    finally:
-        await supervisor.shut_down()
+    async with open_ingestion(config) as (journal, ingestion):
+        listeners = bind_per_worker(server.host, server.port, server.workers)
+        supervisor = Supervisor(config, listeners, journal.folder, ingestion)
+        stop = install_signal_handlers(config, reload, supervisor.reload)
+        try:
+            await supervisor.wait_until(supervisor.has_started, stop)
+            if not stop.is_set():
+                await ingestion.wait_until_ready()
+                log.info("started", url=supervisor.url, version=__version__, workers=server.workers)
+                on_ready(supervisor.url)
+                await supervisor.wait_until(stop)
+            log.info("stopping", drain_seconds=server.drain_seconds)
+        finally:
+            await supervisor.shut_down()
     log.info("stopped")
 
 
 class Supervisor:
     """The worker slots of a server, with the sockets of each; a worker that dies is replaced."""
 
-    def __init__(self, config: Config, listeners: Sequence[Listeners]) -> None:
+    def __init__(
+        self, config: Config, listeners: Sequence[Listeners], journal: Path, ingestion: Ingestion
+    ) -> None:
         self.url = listener_url(config.server.host, listeners[0])
         # Set once all slots have served at the same time.
         self.has_started = asyncio.Event()
         self._config = self._reloaded = config
         # Kept open here, so that connections to a slot without a worker wait until another worker covers it.
         self._listeners = listeners
+        self._journal = journal
+        self._ingestion = ingestion
+        ingestion.on_usage = lambda: self._send_to(self._slots, messages.UsageStored())
         self._slots = [WorkerSlot(number) for number in range(len(listeners))]
         self._vacant: set[int] = set()
         self._is_shutting_down = asyncio.Event()
@@ -196,6 +163,7 @@ class Supervisor:
         # Raises where it cannot be used; nothing has changed then.
         build_runtime(config)
         self._reloaded = config
+        self._ingestion.reload(config)
         self._send_to(self._slots, messages.Reload(config))
         log.info("configuration sent to the workers", providers=list(config.providers))
 
@@ -227,7 +195,9 @@ class Supervisor:
 
         def make_start() -> messages.Start:
             earlier = without_gauges(slot.metrics)
-            return messages.Start(slot.number, self._config, self._reloaded, earlier, descriptors)
+            return messages.Start(
+                slot.number, self._config, self._reloaded, earlier, self._journal, descriptors
+            )
 
         try:
             return await slot.run_worker(make_start, descriptors, self._on_message)
@@ -262,8 +232,10 @@ class Supervisor:
 
     async def _send_peer_metrics(self, slot: WorkerSlot, query_id: int) -> None:
         other_slots = self._other_slots(slot)
-        await asyncio.gather(*(other.refresh_metrics() for other in other_slots))
-        slot.send(messages.PeerMetrics(query_id, [other.metrics for other in other_slots]))
+        refreshing = asyncio.gather(*(other.refresh_metrics() for other in other_slots))
+        ingested = await self._ingestion.metrics()
+        await refreshing
+        slot.send(messages.PeerMetrics(query_id, [ingested, *(other.metrics for other in other_slots)]))
 
     def _other_slots(self, slot: WorkerSlot) -> list[WorkerSlot]:
         return [other for other in self._slots if other is not slot]

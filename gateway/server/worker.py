@@ -21,6 +21,7 @@ from gateway.server.channel import Channel, Message, open_channel
 from gateway.server.http_server import HttpServer, Sites, open_http_server
 from gateway.server.listeners import close_all
 from gateway.server.process import configure_logs
+from gateway.store.journal_files import GatewayJournal
 
 log = structlog.get_logger("gateway.server")
 
@@ -70,7 +71,9 @@ class Worker:
         start = self._start
         structlog.contextvars.bind_contextvars(worker=start.number)
         configure_logs(start.reloaded.logging)
-        context = WorkerContext(start.number, start.earlier_metrics, self._query_peers)
+        journal = GatewayJournal(start.journal)
+        journal.join()
+        context = WorkerContext(journal, start.number, start.earlier_metrics, self._query_peers)
         async with open_http_server(start.config, context) as http_server:
             http_server.gateway.reload(start.reloaded)
             stop = asyncio.Event()
@@ -123,6 +126,8 @@ class Worker:
                     await site.stop()
             case messages.ReportMetrics():
                 self._send_metrics(http_server)
+            case messages.UsageStored():
+                http_server.gateway.quotas.on_usage_stored()
             case messages.PeerMetrics(query_id, metrics):
                 self._resolve_query(query_id, metrics)
 

@@ -4,14 +4,15 @@ import asyncio
 import json
 import math
 import re
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.errors import BadInput, CallerTimeout, Overloaded, TooLarge
@@ -34,6 +35,11 @@ FREE_BYTES = 64 * 1024
 
 # Longer bodies are parsed on a thread: other callers' streams share the event loop.
 _THREAD_BYTES = 64 * 1024
+# By the first bytes of what they make: some callers name a charset in Content-Encoding, or compress nothing.
+_COMPRESSIONS = {"gzip": b"\x1f\x8b", "x-gzip": b"\x1f\x8b", "deflate": b"\x78"}
+_OTHER_COMPRESSIONS = frozenset({"br", "zstd", "compress"})
+# Of zlib: reads its own format and gzip's.
+_ANY_ZLIB_FORMAT = 47
 
 # An array with fewer objects than this for each allowed entry is cheap enough to decode whole.
 _OBJECTS_PER_ENTRY = 4
@@ -84,6 +90,16 @@ def abbreviate(value: object) -> str:
 
 def as_text(value: object) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _check_scalar(value: object) -> object:
+    # Before the union, whose errors name its branches as if they were fields.
+    if isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"must be a text, a number, true or false; got {abbreviate(value)}")
+
+
+ScalarInput = Annotated[str | int | float | bool, BeforeValidator(_check_scalar)]
 
 
 def parse_id(value: object) -> str:
@@ -152,10 +168,29 @@ REQUEST_BODY = web.RequestKey("request_body", RequestBody)
 
 async def read_json(request: web.Request, limit_bytes: int, max_entries: int | None = None) -> object:
     """Read a JSON body of any content type. Raises what `read_body` and `parse_json` do."""
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in _OTHER_COMPRESSIONS:
+        fault = f"must not be {encoding}; send the body with gzip or deflate, or uncompressed."
+        raise BadInput(fault, field="Content-Encoding")
     raw = await read_body(request, limit_bytes)
+    if (start := _COMPRESSIONS.get(encoding)) is not None and raw.startswith(start):
+        raw = await asyncio.to_thread(_decompress, raw, limit_bytes)
     if len(raw) > _THREAD_BYTES:
         return await asyncio.to_thread(parse_json, raw, max_entries)
     return parse_json(raw, max_entries)
+
+
+def _decompress(raw: bytes, limit_bytes: int) -> bytes:
+    decompressor = zlib.decompressobj(wbits=_ANY_ZLIB_FORMAT)
+    try:
+        body = decompressor.decompress(raw, limit_bytes + 1)
+    except zlib.error:
+        raise BadInput("is not encoded the way its headers say.", field="body") from None
+    if len(body) > limit_bytes:
+        raise TooLarge(f"is longer than {limit_bytes:,} bytes when uncompressed.", field="body")
+    if not decompressor.eof:
+        raise BadInput("ends before its compressed data does.", field="body")
+    return body
 
 
 async def read_query_body(request: web.Request, limit_bytes: int) -> object:
@@ -187,7 +222,7 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        while chunk := await read_chunk(request, held.body_timeout_seconds):
+        while chunk := await read_chunk(request.content, held.body_timeout_seconds):
             size += len(chunk)
             if size > limit_bytes:
                 raise _too_large(limit_bytes)
@@ -198,13 +233,22 @@ async def read_body(request: web.Request, limit_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def read_chunk(request: web.BaseRequest, body_timeout_seconds: float) -> bytes:
+class BodyReader(Protocol):
+    """What reads a request's body, as aiohttp's StreamReader does."""
+
+    def is_eof(self) -> bool: ...
+    def exception(self) -> BaseException | None: ...
+    def read_nowait(self) -> bytes: ...
+    async def readany(self) -> bytes: ...
+
+
+async def read_chunk(content: BodyReader, body_timeout_seconds: float) -> bytes:
     try:
-        if request.content.is_eof():
+        if content.is_eof():
             # Nearly always the body came with the head: a timer for it would cost more than reading it.
-            return await request.content.readany()
+            return await content.readany()
         async with asyncio.timeout(body_timeout_seconds):
-            return await request.content.readany()
+            return await content.readany()
     except TimeoutError:
         raise CallerTimeout(
             f"no more of the body came within {body_timeout_seconds:g} seconds.",

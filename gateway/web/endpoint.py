@@ -59,7 +59,11 @@ EXAMPLE_IDS: Mapping[str, str] = {
     "log_id": "0d9f6a52-5f0e-4f7b-9c39-3f4b8a1c2d7e",
     "feedback_id": "019b6f3e-7c1d-7a52-8e44-52b1c90d3f6a",
     "export_id": "019b6f40-11aa-7d03-b7f2-8c1e5d2a9b40",
+    "webhook_id": "ep_019b6f41-2c3d-7e5f-a1b2-7d9c0e4f6a81",
+    "delivery_id": "msg_019b6f42-5a6b-7c8d-9e0f-1a2b3c4d5e6f",
+    "rule_id": "rule_019b6f43-8d9e-7f01-b2c3-4d5e6f708192",
     "session": "chat-17",
+    "alert_id": "support-errors",
     "user": "ann",
     "metadata_key": "team",
     "token": "TOKEN",
@@ -96,6 +100,8 @@ class Endpoint:
         reply_types: text media types of a 200 besides JSON.
         failures: statuses besides 401 and 403, and with a body 408, 413 and 503.
         audited_target: target of an admin action in the audit log.
+        waits_for_rows: for requests that ended before and are not stored yet; None: all do but those that
+            are open to all or give feedback.
         needs_feedback_token: keys are of no use, as its handler says.
         tag: None: that of its API.
     """
@@ -114,6 +120,7 @@ class Endpoint:
     audited_target: Callable[[web.Request], str | None] = _request_path
     accepts_feedback_token: bool = False
     needs_feedback_token: bool = False
+    waits_for_rows: bool | None = None
     tag: Tag | None = None
     example: Example = NO_EXAMPLE
     handler: Handler = _unbound
@@ -134,6 +141,13 @@ class Endpoint:
         return _PATH_PARAMETER.sub(r"{\1}", self.path)
 
     @property
+    def reads_rows(self) -> bool:
+        if self.waits_for_rows is not None:
+            return self.waits_for_rows
+        gives_feedback = self.accepts_feedback_token or self.role in (Role.FEEDBACK, ANY_ROLE)
+        return self.role is not None and (self.method == "GET" or not gives_feedback)
+
+    @property
     def is_audited(self) -> bool:
         return self.role is Role.ADMIN and self.method != "GET"
 
@@ -144,6 +158,7 @@ class Api:
 
     Args:
         authenticate: returns the caller where it is not found by the key in a header.
+        takes_basic_auth: a gateway key or feedback token may be the password of Basic credentials.
         is_documented: whether `/openapi.json` describes it; pages for people are not.
         tag: of its endpoints; None: named as the API.
     """
@@ -154,6 +169,7 @@ class Api:
     render_error: ErrorRenderer
     error_model: type[BaseModel] | None = None
     authenticate: Authenticator | None = None
+    takes_basic_auth: bool = False
     is_documented: bool = True
     tag: Tag | None = None
 

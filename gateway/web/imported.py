@@ -31,6 +31,37 @@ def _time_us(value: object) -> int:
     return at_us
 
 
+def parse_json(value: object) -> object:
+    """Return what a text of JSON holds; other texts and values as they are."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
+def _read_object(value: object) -> dict[str, object]:
+    found = parse_json(value)
+    if isinstance(found, dict):
+        return found
+    raise ValueError(f"must be an object, or a string that holds one as JSON; got {abbreviate(value)}")
+
+
+def _read_counts(value: object) -> dict[str, object]:
+    # A column of objects has all names in each row.
+    return {name: count for name, count in _read_object(value).items() if count is not None}
+
+
+def _read_texts(value: object) -> list[str]:
+    found = parse_json(value)
+    if isinstance(found, list) and all(isinstance(text, str) for text in found):
+        return found
+    raise ValueError(
+        f"must be an array of texts, or a string that holds one as JSON; got {abbreviate(value)}"
+    )
+
+
 # ISO 8601 as microseconds since the epoch; UTC without a zone.
 TimeUs = Annotated[int, BeforeValidator(_time_us)]
 Millis = Annotated[float, Field(ge=0, le=10**10)]
@@ -39,6 +70,11 @@ Count = Annotated[int, Field(ge=0, le=10**12)]
 Amount = Annotated[Decimal, Field(ge=0, le=10**9)]
 Id = Annotated[str, BeforeValidator(parse_id)]
 Status = Annotated[int, Field(ge=-999, le=999)]
+# Tables hold these as text.
+Json = Annotated[object, BeforeValidator(parse_json)]
+Object = Annotated[dict[str, object], BeforeValidator(_read_object)]
+Texts = Annotated[list[str], BeforeValidator(_read_texts)]
+Counts = Annotated[dict[str, Annotated[float, Field(ge=0, le=10**12)]], BeforeValidator(_read_counts)]
 
 
 class ImportedRow(BaseModel):
@@ -71,6 +107,12 @@ def body_bytes(value: object, field: str) -> bytes:
 
 def path_of_url(url: str) -> str:
     return _ORIGIN.sub("", url)
+
+
+def total_of(counts: Mapping[str, float], *prefixes: str) -> int | None:
+    """Return the sum of counts whose names begin with one of `prefixes`; None without any."""
+    found = [count for name, count in counts.items() if name.startswith(prefixes)]
+    return round(sum(found)) if found else None
 
 
 def to_nanousd(amount: Decimal, *, dollars: Decimal) -> int:

@@ -1,7 +1,8 @@
 """Authentication, CORS, auditing and error responses around every endpoint of the APIs."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from urllib.parse import unquote
 
 import structlog
@@ -13,13 +14,15 @@ from gateway.auth.api_keys import ApiKeys
 from gateway.auth.audit import AuditLog
 from gateway.auth.feedback_tokens import FeedbackTokens
 from gateway.models.audit import AuditChannel, AuditEntry
-from gateway.models.ids import new_id
+from gateway.models.ids import name_in_path, new_id
 from gateway.models.principal import (
     CREDENTIAL_HEADERS,
     CREDENTIAL_PARAMETERS,
     OPEN_ACCESS,
+    PROTOCOL_HEADER,
     Principal,
     Role,
+    key_in_protocols,
     strip_scheme,
 )
 from gateway.web.bodies import IDEMPOTENCY_KEY, REQUEST_BODY, BodyLimits, RequestBody
@@ -28,6 +31,9 @@ from gateway.web.feedback import JOINED_HEADER
 
 # Carries a feedback token of a proxied response, and may carry it back.
 TOKEN_HEADER = "x-gateway-feedback-token"
+
+# All that authentication reads.
+_READ_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Host", "Origin", "Sec-Fetch-Site")
 
 
 def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") -> Principal:
@@ -43,6 +49,10 @@ def authenticate(headers: Mapping[str, str], keys: ApiKeys, *, query: str = "") 
     for value in _credentials_in_query(query) if query else ():
         if principal := keys.find(value):
             return principal
+    is_websocket = "websocket" in headers.get("Upgrade", "").lower()
+    offered = key_in_protocols(headers.get(PROTOCOL_HEADER, "")) if is_websocket else None
+    if offered is not None and (principal := keys.find(offered)):
+        return principal
     raise errors.Unauthorized(
         "no valid gateway key came with this request.",
         hint="Send one as x-portkey-api-key, or as Authorization: Bearer KEY.",
@@ -57,6 +67,19 @@ def principal_of_feedback_token(headers: Mapping[str, str], tokens: FeedbackToke
     values = (strip_scheme(headers.get(name, "")) for name in CREDENTIAL_HEADERS)
     found = next(filter(tokens.is_token, values), None)
     return None if found is None else tokens.read(found)
+
+
+def with_bearer_password(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers with the password of Basic credentials (RFC 7617) as a bearer token."""
+    scheme, _, encoded = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return headers
+    try:
+        password = b64decode(encoded.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return headers
+    read = {name: value for name in _READ_HEADERS if (value := headers.get(name)) is not None}
+    return {**read, "Authorization": f"Bearer {password}"}
 
 
 def require_role(principal: Principal, role: Role | None) -> Principal:
@@ -108,7 +131,12 @@ ANY_ORIGIN = "*"
 MAX_AGE_SECONDS = 7200
 
 _ALLOW_ORIGIN = "Access-Control-Allow-Origin"
-_ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY)
+# Langfuse's SDK for browsers says in these who it is.
+_SDK_HEADERS = tuple(
+    f"X-Langfuse-{name}"
+    for name in ("Public-Key", "Sdk-Name", "Sdk-Version", "Sdk-Variant", "Sdk-Integration")
+)
+_ALLOWED_HEADERS = (TOKEN_HEADER, *CREDENTIAL_HEADERS, "Content-Type", IDEMPOTENCY_KEY, *_SDK_HEADERS)
 _PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": ", ".join(_ALLOWED_HEADERS),
@@ -154,6 +182,12 @@ MAX_TOKEN_BODY_BYTES = 64 * 1024
 OnResponse = Callable[[str, str, int, float], None]
 
 
+# Waits until the store has the requests that ended before; returns how many milliseconds it is behind still.
+WaitForRows = Callable[[], Awaitable[int]]
+
+BEHIND_HEADER = "x-gateway-behind-ms"
+
+
 class AuthMiddleware:
     def __init__(
         self,
@@ -163,7 +197,9 @@ class AuthMiddleware:
         audit_log: AuditLog | None = None,
         on_answer: OnResponse | None = None,
         bodies: BodyLimits | None = None,
+        wait_for_rows: WaitForRows | None = None,
     ) -> None:
+        self._wait_for_rows = wait_for_rows
         self.bodies = bodies or BodyLimits()
         self._on_answer = on_answer
         self._audit_log = audit_log
@@ -188,6 +224,8 @@ class AuthMiddleware:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.monotonic()
+            for name, segment in request.match_info.items():
+                request.match_info[name] = name_in_path(segment)
             body = request[REQUEST_BODY] = RequestBody(self.bodies)
             try:
                 response = await answer(request)
@@ -203,6 +241,8 @@ class AuthMiddleware:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 principal = await self._authenticate(request, api, endpoint)
+                if endpoint.reads_rows and self._wait_for_rows is not None:
+                    request[BEHIND_HEADER] = await self._wait_for_rows()
                 if audit_log is None:
                     return await endpoint.handler(request, principal)
                 return await self._answer_audited(request, principal, endpoint, audit_log)
@@ -238,12 +278,19 @@ class AuthMiddleware:
         needed = None if endpoint.role == ANY_ROLE else endpoint.role
         if api.authenticate is not None:
             return require_role(await api.authenticate(request), needed)
-        token_principal = principal_of_feedback_token(request.headers, self._tokens)
+        headers = with_bearer_password(request.headers) if api.takes_basic_auth else request.headers
+        token_principal = principal_of_feedback_token(headers, self._tokens)
         if token_principal is not None and endpoint.accepts_feedback_token:
             request[REQUEST_BODY].max_bytes = MAX_TOKEN_BODY_BYTES
             return token_principal
-        caller = token_principal or authenticate(request.headers, self._keys)
+        caller = token_principal or authenticate(headers, self._keys)
         return require_role(caller, needed)
+
+
+async def add_behind_header(request: web.Request, response: web.StreamResponse) -> None:
+    """Say by how much the store is behind, if it is, before a head is sent."""
+    if behind_ms := request.get(BEHIND_HEADER):
+        response.headers[BEHIND_HEADER] = str(behind_ms)
 
 
 def error_response(api: Api, error: errors.GatewayError) -> web.Response:

@@ -208,7 +208,10 @@ def _responses(api: Api, endpoint: Endpoint, schemas: _Schemas) -> Json:
     of_key = (401, 403) if endpoint.role else ()
     of_body = (408, 413, 503) if endpoint.body is not None else ()
     failures = sorted({*endpoint.failures, *of_key, *of_body})
-    return {"200": success, **{str(status): _error_response(api, status, schemas) for status in failures}}
+    return {
+        "200": success,
+        **{str(status): _other_response(api, endpoint, status, schemas) for status in failures},
+    }
 
 
 @cache
@@ -220,8 +223,9 @@ def _example_replies() -> Mapping[str, object]:
     return replies
 
 
-def _error_response(api: Api, status: int, schemas: _Schemas) -> Json:
-    failure: Json = {"description": _STATUS_DESCRIPTIONS.get(status, f"{HTTPStatus(status).phrase}.")}
-    if api.error_model:
-        failure["content"] = schemas.content(api.error_model, "serialization")
-    return failure
+def _other_response(api: Api, endpoint: Endpoint, status: int, schemas: _Schemas) -> Json:
+    response: Json = {"description": _STATUS_DESCRIPTIONS.get(status, f"{HTTPStatus(status).phrase}.")}
+    # 207 is a reply of which a part failed.
+    if model := endpoint.reply if status == HTTPStatus.MULTI_STATUS else api.error_model:
+        response["content"] = schemas.content(model, "serialization")
+    return response

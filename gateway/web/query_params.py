@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -41,6 +41,9 @@ class QueryParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    # Names that may be given several times; their fields are tuples.
+    REPEATABLE: ClassVar[frozenset[str]] = frozenset()
+
     @classmethod
     def parse(cls, query: Iterable[tuple[str, str]]) -> Self:
         """Read a query string's decoded pairs.
@@ -50,9 +53,11 @@ class QueryParams(BaseModel):
         """
         if cls.model_config.get("extra") == "ignore":
             return cls.read(dict(reversed(list(query))))
-        given = unique_params(query)
+        pairs = list(query)
+        given = unique_params((name, text) for name, text in pairs if name not in cls.REPEATABLE)
         refuse_unknown_params((name for name in given if not cls.takes(name)), cls.names())
-        return cls.read(given)
+        lists = {name: [text for each, text in pairs if each == name] for name in cls.REPEATABLE}
+        return cls.read({**given, **{name: texts for name, texts in lists.items() if texts}})
 
     @classmethod
     def read(cls, given: Mapping[str, object], at: str = "") -> Self:
