@@ -17,6 +17,7 @@ _PART_SUFFIX = ".part"
 LINK_SECONDS = 3600
 
 _KEY_BYTES = 32
+_COPY_BYTES = 1024 * 1024
 _RETRY_HINT = "Ask for the download again."
 
 
@@ -30,6 +31,20 @@ class ExportFiles:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         handle = os.open(self._part(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         return os.fdopen(handle, "wb")
+
+    def resume(self, name: str, earlier: str, size_bytes: int) -> BinaryIO | None:
+        """Begin a file with the first bytes of an earlier part; None where these are not here."""
+        try:
+            with self._part(earlier).open("rb") as part:
+                if os.fstat(part.fileno()).st_size < size_bytes:
+                    return None
+                # A copy, since a runner that lost its lease may still write to the part.
+                file = self.begin(f"{name}.copy")
+                _copy(part, file, size_bytes)
+        except FileNotFoundError:
+            return None
+        self._part(f"{name}.copy").rename(self._part(name))
+        return file
 
     def finish(self, file: BinaryIO, name: str) -> None:
         file.flush()
@@ -64,6 +79,14 @@ class ExportFiles:
 
     def _part(self, name: str) -> Path:
         return self._folder / f"{name}{_PART_SUFFIX}"
+
+
+def _copy(source: BinaryIO, target: BinaryIO, size_bytes: int) -> None:
+    left = size_bytes
+    while left and (data := source.read(min(left, _COPY_BYTES))):
+        target.write(data)
+        left -= len(data)
+    target.flush()
 
 
 class ExportLinks:

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.datasets.files import ExportFiles
-from gateway.datasets.formats import JsonLines
-from gateway.datasets.runner import FILE_RETENTION_DAYS, ExportRunner
+from gateway.datasets.runner import FILE_RETENTION_DAYS, Exporter, ExportRunner
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
@@ -22,21 +21,34 @@ _NEWEST_FIRST = Sort("seq", descending=True)
 
 
 class ExportJobs:
-    """Export jobs of one dialect, and of the caller's tenant."""
+    """Export jobs of one dialect, which calls their id `id_field`, and of the caller's tenant."""
 
     def __init__(
-        self, store: Store, files: ExportFiles, runner: ExportRunner, dialect: str, file_format: JsonLines
+        self,
+        store: Store,
+        files: ExportFiles,
+        runner: ExportRunner,
+        dialect: str,
+        exporter: Exporter,
+        id_field: str = "export_id",
     ) -> None:
         self._store = store
         self._files = files
         self._runner = runner
         self._dialect = dialect
-        self._format = file_format
+        self._exporter = exporter
+        self._id_field = id_field
 
     async def create(
-        self, filters: Mapping[str, object], columns: Sequence[str], description: str, principal: Principal
+        self,
+        filters: Mapping[str, object],
+        columns: Sequence[str],
+        description: str,
+        principal: Principal,
+        *,
+        is_counted: bool = True,
     ) -> Export:
-        """Make a draft and count its rows. Raises BadInput."""
+        """Make a draft and count its rows if asked to. Raises BadInput."""
         at_us = now_us()
         export = Export(
             export_id=new_id(),
@@ -46,7 +58,7 @@ class ExportJobs:
             description=description,
             filters=filters,
             columns=tuple(columns),
-            rows_total=await self._count(filters, principal.tenant),
+            rows_total=await self._count(filters, principal.tenant) if is_counted else None,
             created_at_us=at_us,
             updated_at_us=at_us,
         )
@@ -58,8 +70,9 @@ class ExportJobs:
         found = await self._store.find_exports(own, _NEWEST_FIRST, page, principal.tenant)
         return found, await self._store.count_exports(own, principal.tenant)
 
-    async def show(self, export_id: str, principal: Principal) -> Export:
-        return await self._find_one(export_id, principal.tenant)
+    async def show(self, export_id: str, principal: Principal | None) -> Export:
+        """Return a job; None: for a caller with a link to its file."""
+        return await self._find_one(export_id, None if principal is None else principal.tenant)
 
     async def update(
         self,
@@ -118,7 +131,7 @@ class ExportJobs:
         )
 
     async def _count(self, filters: Mapping[str, object], tenant: str | None) -> int:
-        selection = self._format.select(filters)
+        selection = self._exporter.select(filters)
         return await self._store.count_requests(selection.where, selection.page, tenant)
 
     async def _find_one(self, export_id: str, tenant: str | None) -> Export:
@@ -126,7 +139,7 @@ class ExportJobs:
         where = AllOf((named, own))
         for export in await self._store.find_exports(where, _NEWEST_FIRST, Page(1), tenant):
             return export
-        raise NotFound(f"no export has the id {export_id!r}.", field="exportId")
+        raise NotFound(f"no export has the id {export_id!r}.", field=self._id_field)
 
     async def _change(
         self, export_id: str, principal: Principal, changed: Callable[[Export], Export]
@@ -147,4 +160,4 @@ class ExportJobs:
 def _reset_result(export: Export) -> Export:
     if export.status is ExportStatus.IN_PROGRESS:
         raise Conflict(f"export {export.export_id} is in progress.", hint="Cancel it first.")
-    return replace(export, rows_done=0, file=None, error=None)
+    return replace(export, rows_done=0, checkpoint={}, file=None, error=None)

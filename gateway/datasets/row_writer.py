@@ -1,16 +1,12 @@
-"""Write the rows of one export job, page by page, with bounded memory."""
+"""Read the rows of an export job page by page, with bounded memory, and stop it in the middle."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from gateway.datasets.formats import JsonLines, Selection
-from gateway.models.export import Export
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
-from gateway.models.request import Payload, RequestRecord
-from gateway.query.requests import batches, decode_payload
+from gateway.models.request import RequestRecord
 from gateway.store.base import Store
 
 T = TypeVar("T")
@@ -26,12 +22,27 @@ _POLL_SECONDS = 0.05
 _OLDEST_FIRST = Sort("seq", descending=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A page of the matching rows, oldest first."""
+
+    where: Filter
+    page: Page
+
+
 @dataclass(slots=True)
 class Progress:
-    """Progress of an export; `store_call` is cancelled with it."""
+    """Progress of an export; `store_call` is cancelled with it.
+
+    Args:
+        part: name of the file in the making.
+        checkpoint: where a job goes on after a kill; what it counts is in that file.
+    """
 
     rows_total: int | None = None
     rows_done: int = 0
+    checkpoint: Mapping[str, object] = field(default_factory=dict)
+    part: str = ""
     is_stopped: bool = False
     store_call: asyncio.Future[Any] | None = None
 
@@ -61,37 +72,8 @@ class Stopped(Exception):
     """The export was stopped during a store call."""
 
 
-async def write_rows(
-    store: Store, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
-) -> None:
-    """Write the rows logged before the start of an export, until it is stopped."""
-    with suppress(Stopped):
-        await _write_rows(store, file_format, export, file, progress)
-
-
-async def _write_rows(
-    store: Store, file_format: JsonLines, export: Export, file: BinaryIO, progress: Progress
-) -> None:
-    assert export.last_seq is not None, "the export was never started"
-    selection = file_format.select(export.filters)
-    there_at_start = Comparison("seq", Op.LE, export.last_seq)
-    selection = Selection(AllOf((selection.where, there_at_start)), selection.page)
-    await _wait_for_facts(store, there_at_start, progress)
-    count = store.count_requests(selection.where, selection.page, export.tenant, in_background=True)
-    progress.rows_total = await progress.run_call(count)
-    needs_bodies = file_format.needs_bodies(export.columns)
-    async for records in _pages(store, selection, export.tenant, progress):
-        for batch in batches(records, BATCH_BYTES if needs_bodies else None):
-            if progress.is_stopped:
-                return
-            seqs = [record.seq for record in batch]
-            bodies = store.payloads(seqs, in_background=True) if needs_bodies else None
-            payloads = await progress.run_call(bodies) if bodies else {}
-            await asyncio.to_thread(_write_batch, file, file_format, export.columns, batch, payloads)
-            progress.rows_done += len(batch)
-
-
-async def _wait_for_facts(store: Store, where: Filter, progress: Progress) -> None:
+async def wait_for_facts(store: Store, where: Filter, progress: Progress) -> None:
+    """Wait until tokens and cost of matching rows are known, but not for ever."""
     not_yet, one = AllOf((where, Comparison("interpreted_at_us", Op.EQ, None))), Page(1)
     give_up_at = asyncio.get_running_loop().time() + FACTS_SECONDS
     while await progress.run_call(store.find_requests(not_yet, _OLDEST_FIRST, one, None, in_background=True)):
@@ -100,9 +82,10 @@ async def _wait_for_facts(store: Store, where: Filter, progress: Progress) -> No
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _pages(
+async def read_pages(
     store: Store, selection: Selection, tenant: str | None, progress: Progress
 ) -> AsyncIterator[list[RequestRecord]]:
+    """Yield the rows of a selection, oldest first."""
     last_seq, offset, left = 0, selection.page.offset, selection.page.limit
     while left > 0:
         rest = AllOf((selection.where, Comparison("seq", Op.GT, last_seq)))
@@ -113,14 +96,3 @@ async def _pages(
             return
         yield records
         last_seq, offset, left = records[-1].seq, 0, left - len(records)
-
-
-def _write_batch(
-    file: BinaryIO,
-    file_format: JsonLines,
-    columns: Sequence[str],
-    records: Sequence[RequestRecord],
-    payloads: dict[int, Payload],
-) -> None:
-    for record in records:
-        file.write(file_format.write(decode_payload(record, payloads.get(record.seq), ()), columns))

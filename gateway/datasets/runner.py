@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol
 
 import structlog
 
 from gateway.datasets.files import ExportFiles
-from gateway.datasets.formats import JsonLines
-from gateway.datasets.row_writer import Progress, write_rows
+from gateway.datasets.row_writer import Progress, Selection
 from gateway.errors import Conflict, GatewayError, StoreUnavailable
 from gateway.models.clock import now_us
 from gateway.models.export import Export, ExportStatus
@@ -29,6 +29,9 @@ LOOK_SECONDS = 1.0
 FILE_RETENTION_DAYS = 7
 CLEANUP_SECONDS = 3600.0
 
+# Of a checkpoint: the name of the part that it is about.
+_PART = "part"
+
 _OLDEST_FIRST = Sort("seq", descending=False)
 
 
@@ -39,13 +42,30 @@ class _JobResult:
     error: str | None = None
 
 
+class Exporter(Protocol):
+    """Writes the files of one API's jobs."""
+
+    @property
+    def select(self) -> Callable[[Mapping[str, object]], Selection]:
+        """Return the requests that a job's filters mean. Raises BadInput."""
+
+    def suffix_of(self, export: Export) -> str: ...
+
+    def is_resumable(self, export: Export) -> bool:
+        """Tell whether a job goes on from its checkpoint after a kill, behind what was written until then."""
+
+    async def write_file(self, store: Store, export: Export, file: BinaryIO, progress: Progress) -> None:
+        """Write the rows logged before the start of a job, until it is stopped; go on from its checkpoint if it
+        has one."""
+
+
 class ExportRunner:
     """Runs the jobs of dialects in a task of its own."""
 
-    def __init__(self, store: Store, files: ExportFiles, formats: Mapping[str, JsonLines]) -> None:
+    def __init__(self, store: Store, files: ExportFiles, exporters: Mapping[str, Exporter]) -> None:
         self._store = store
         self._files = files
-        self._formats = formats
+        self._exporters = exporters
         self._name = new_id()
         self._wakeup = asyncio.Event()
         self._running: tuple[str, Progress] | None = None
@@ -101,17 +121,19 @@ class ExportRunner:
         is_started = Comparison("status", Op.EQ, ExportStatus.IN_PROGRESS.value)
         lease = "lease_until_us"
         is_free = AnyOf((Comparison(lease, Op.EQ, None), Comparison(lease, Op.LT, now_us())))
-        is_known = Comparison("exporter", Op.IN, tuple(self._formats))
+        is_known = Comparison("exporter", Op.IN, tuple(self._exporters))
         where = AllOf((is_started, is_free, is_known))
         for export in await self._store.find_exports(where, _OLDEST_FIRST, Page(10), None):
-            if claimed := await self._renew(export, Progress(export.rows_total)):
-                # The runner before left its file; it has lost the lease, so it cannot finish the job with it.
-                self._files.remove(self._file_name(export))
+            if claimed := await self._renew(export, _progress_of(export)):
+                if _PART not in export.checkpoint:
+                    # The runner before left its file; it has lost the lease, so it cannot finish the job with it.
+                    self._files.remove(self._file_name(export))
                 return claimed
         return None
 
     async def _run_job(self, export: Export) -> None:
-        progress = Progress(export.rows_total, is_stopped=self._is_closing)
+        progress = _progress_of(export)
+        progress.is_stopped = self._is_closing
         self._running = export.export_id, progress
         leased: Export | None = export
         writing = asyncio.create_task(self._write(export, progress), name=f"export {export.export_id}")
@@ -123,15 +145,24 @@ class ExportRunner:
                         leased = await self._renew(leased, progress)
                     if leased is None:
                         progress.stop()
-            await self._store_result(leased, await writing, progress)
+            result = await writing
+            if result is not None:
+                # Before the job is seen to have ended, so that nobody who saw it finds the part.
+                self._remove_parts(export)
+            is_paused = await self._store_result(leased, result, progress)
+            if not (is_paused and _PART in progress.checkpoint):
+                self._remove_parts(export)
+            else:
+                self._remove_earlier_part(export)
         finally:
             self._running = None
 
     async def _write(self, export: Export, progress: Progress) -> _JobResult | None:
         name = self._file_name(export)
         try:
-            with await asyncio.to_thread(self._files.begin, name) as file:
-                await write_rows(self._store, self._formats[export.exporter], export, file, progress)
+            export, file = await asyncio.to_thread(self._open, export, name, progress)
+            with file:
+                await self._exporters[export.exporter].write_file(self._store, export, file, progress)
                 if progress.is_stopped:
                     return None
                 await asyncio.to_thread(self._files.finish, file, name)
@@ -147,16 +178,36 @@ class ExportRunner:
             # A retry would fail in the same way.
             log.exception("export failed", export_id=export.export_id)
             return _JobResult(ExportStatus.FAILED, error="something went wrong; the gateway's log has more.")
-        finally:
-            self._files.remove_part(name)
+
+    def _remove_parts(self, export: Export) -> None:
+        self._files.remove_part(self._file_name(export))
+        self._remove_earlier_part(export)
+
+    def _remove_earlier_part(self, export: Export) -> None:
+        earlier = export.checkpoint.get(_PART)
+        if earlier is not None and earlier != self._file_name(export):
+            self._files.remove_part(str(earlier))
+
+    def _open(self, export: Export, name: str, progress: Progress) -> tuple[Export, BinaryIO]:
+        """Open the file of a job behind what its checkpoint says, else empty, and without the checkpoint."""
+        progress.part = name
+        if self._exporters[export.exporter].is_resumable(export) and _PART in export.checkpoint:
+            part, size_bytes = str(export.checkpoint[_PART]), int(str(export.checkpoint["bytes"]))
+            if (file := self._files.resume(name, part, size_bytes)) is not None:
+                progress.rows_done = int(str(export.checkpoint["rows"]))
+                progress.checkpoint = {**export.checkpoint, _PART: name}
+                return export, file
+        progress.rows_done, progress.checkpoint = 0, {}
+        return replace(export, checkpoint={}, rows_done=0), self._files.begin(name)
 
     def _file_name(self, export: Export) -> str:
         # With the owner's name, so that a runner that lost its lease does not write into the next one's file.
-        return f"{export.export_id}.{export.owner}.{self._formats[export.exporter].suffix}"
+        return f"{export.export_id}.{export.owner}.{self._exporters[export.exporter].suffix_of(export)}"
 
     async def _store_result(
         self, leased: Export | None, result: _JobResult | None, progress: Progress
-    ) -> None:
+    ) -> bool:
+        """Store what became of a job; tell whether another runner goes on with it."""
         stored = None
         if leased is not None:
             free = replace(_with_progress(leased, progress), owner=None, lease_until_us=None)
@@ -165,6 +216,7 @@ class ExportRunner:
             stored = await self._put(free)
         if stored is None and result is not None and result.file is not None:
             self._files.remove(result.file)
+        return stored is not None and result is None
 
     async def _renew(self, export: Export, progress: Progress) -> Export | None:
         """Extend the lease and store the progress; None if the job is lost."""
@@ -181,5 +233,14 @@ class ExportRunner:
         return following
 
 
+def _progress_of(export: Export) -> Progress:
+    return Progress(export.rows_total, export.rows_done if export.checkpoint else 0, export.checkpoint)
+
+
 def _with_progress(export: Export, progress: Progress) -> Export:
-    return replace(export, rows_total=progress.rows_total, rows_done=progress.rows_done)
+    return replace(
+        export,
+        rows_total=progress.rows_total,
+        rows_done=progress.rows_done,
+        checkpoint=progress.checkpoint,
+    )

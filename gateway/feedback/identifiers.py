@@ -23,12 +23,18 @@ async def find_subjects(store: Queries, items: Sequence[NewFeedback], principal:
     return {
         target: await store.resolve(wanted, principal.tenant, target)
         for target in Target
-        if (wanted := list(dict.fromkeys(item.subject_id for item in items if item.target is target)))
+        if (wanted := list(dict.fromkeys(item.subject_id for item in items if _is_looked_up(item, target))))
     }
+
+
+def _is_looked_up(item: NewFeedback, target: Target) -> bool:
+    return item.target is target and item.subject is None
 
 
 def subject_of(item: NewFeedback, found: SubjectsById) -> Subject | None:
     """Return the subject of an item; None while it is not logged. Raises Ambiguous."""
+    if item.subject is not None:
+        return item.subject
     named = found[item.target].get(item.subject_id, ())
     return single_subject(item.subject_id, named, field=item.subject_field)
 

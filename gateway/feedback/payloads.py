@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gateway.models.feedback import Feedback, Kind, Source, Target
+from gateway.models.feedback import Feedback, Kind, Source, Subject, Target
 
 # Makes a score of a value.
 Scale = Callable[[float], float]
@@ -30,6 +30,12 @@ def stars_of(score: float) -> float:
 
 def unit_scale(value: float) -> float:
     return value
+
+
+def fraction_scale(value: float) -> float:
+    """Map 0, bad, to 1, good."""
+    # The nearest double of 0.7 would become 0.3999999999999999.
+    return round(2 * value - 1, 12)
 
 
 # Scales that the configuration may name.
@@ -60,6 +66,7 @@ class NewFeedback:
         scale: None: unknown.
         grade: None: ten times the score.
         feedback_id: UUID chosen by the caller.
+        subject: what `subject_id` names, where the caller was shown it.
     """
 
     subject_id: str
@@ -82,6 +89,7 @@ class NewFeedback:
     metadata: Mapping[str, object] = field(default_factory=dict)
     raw: str
     feedback_id: str | None = None
+    subject: Subject | None = None
 
     @property
     def score(self) -> float | None:

@@ -96,6 +96,32 @@ async def upsert(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
     return GivenFeedback(entries, [*entries, *superseded])
 
 
+async def replace_by_id(store: FeedbackStore, call: GiveCall) -> GivenFeedback:
+    """Make each item the entry of the id that it has, or that entry's next version where its content differs.
+
+    Raises:
+        Conflict: the id is that of a deleted entry, or of one on something else.
+        Ambiguous.
+    """
+    found = await identifiers.find_subjects(store, call.items, call.principal)
+    items = [with_stored_id(item, call.principal) for item in call.items]
+    stored = await store.feedback_by_ids([item.feedback_id for item in items if item.feedback_id])
+    known = {entry.feedback_id: entry for entry in stored if call.principal.can_see(entry.tenant)}
+    given = GivenFeedback([], [])
+    for item in items:
+        entry = build_feedback(item, identifiers.subject_of(item, found), call, now_us())
+        current = known.get(entry.feedback_id)
+        if current is not None and _has_content(current, item, call.dialect):
+            entry = current
+        else:
+            if current is not None:
+                _refuse_other_subject(current, entry)
+                entry = _as_next_version(entry, current)
+            given.versions.append(entry)
+        given.entries.append(entry)
+    return given
+
+
 async def entries_of_keys(
     store: FeedbackStore, keys: Sequence[FeedbackKey], principal: Principal
 ) -> list[list[Feedback]]:
@@ -225,9 +251,10 @@ def _next_upsert(
     item: NewFeedback, key: FeedbackKey, call: GiveCall, current: Sequence[Feedback]
 ) -> Feedback:
     first = build_feedback(replace(item, feedback_id=key.ids[0]), key.subject, call, now_us())
-    if not current:
-        return first
-    [entry] = current
+    return _as_next_version(first, current[0]) if current else first
+
+
+def _as_next_version(first: Feedback, entry: Feedback) -> Feedback:
     return replace(
         first,
         feedback_id=entry.feedback_id,
@@ -273,9 +300,22 @@ async def _first_versions(store: FeedbackStore, call: GiveCall) -> dict[str, Fee
 
 
 def _refuse_other_content(earlier: Feedback, item: NewFeedback, dialect: str) -> None:
-    was = earlier.dialect, earlier.subject_id, idempotency.canonical_json(earlier.raw)
-    if was != (dialect, item.subject_id, idempotency.canonical_json(item.raw)):
+    if earlier.subject_id != item.subject_id or not _has_content(earlier, item, dialect):
         raise Conflict(
             f"the id {item.feedback_id} is that of an entry with other content.",
             hint="Send a new id for a new entry.",
         )
+
+
+def _has_content(entry: Feedback, item: NewFeedback, dialect: str) -> bool:
+    own, given = idempotency.canonical_json(entry.raw), idempotency.canonical_json(item.raw)
+    return entry.deleted_at_us is None and (entry.dialect, own) == (dialect, given)
+
+
+def _refuse_other_subject(current: Feedback, changed: Feedback) -> None:
+    if current.deleted_at_us is not None:
+        raise Conflict("the id is that of a deleted entry.", hint="Send a new id for a new entry.")
+    pairs = ((each.trace_id, each.request_id, each.session) for each in (current, changed))
+    is_known = current.joined_at_us is not None and changed.joined_at_us is not None
+    if len(set(pairs)) > 1 if is_known else current.subject_id != changed.subject_id:
+        raise Conflict("the id is that of an entry on something else.", hint="Send a new id for a new entry.")

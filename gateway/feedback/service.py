@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from gateway.errors import Conflict, NotFound
 from gateway.feedback import identifiers, rules
 from gateway.feedback.idempotency import IdempotentCall, idempotent_call
+from gateway.feedback.named_values import NamedFeedback, find_named_subjects
 from gateway.feedback.payloads import RATING_METRIC, FeedbackChange, KeyScales, NewFeedback, Scale
 from gateway.feedback.rules import GiveCall, RateCheck, Rule
 from gateway.models.clock import now_us
-from gateway.models.feedback import Feedback, Receipt, Target
+from gateway.models.feedback import Feedback, Receipt, Subject, Target, single_subject
 from gateway.models.filters import Filter, Page, Sort
+from gateway.models.ids import content_id
 from gateway.models.principal import Principal
 from gateway.store.base import FeedbackStore
 
@@ -84,6 +86,32 @@ class FeedbackService:
             return await identifiers.reload_joined(self._store, given.entries)
 
         return await rules.retry_until_stored(attempt)
+
+    async def give_named(
+        self,
+        items: Sequence[NamedFeedback],
+        principal: Principal,
+        *,
+        dialect: str,
+        rule: Rule = rules.append,
+        idempotency_key: str | None = None,
+    ) -> list[Feedback]:
+        """Give feedback on the first id of each item under which something is logged; raises what `give` does."""
+        found = await find_named_subjects(self._store, items, principal)
+        chosen = [item.feedback_id for item in items if item.feedback_id]
+        if principal.scope is not None and chosen and idempotency_key is None:
+            # The ids of its bearer tell retries, but become no ids here.
+            idempotency_key = content_id("\0".join(chosen).encode())
+        return await self.give(found, principal, dialect=dialect, rule=rule, idempotency_key=idempotency_key)
+
+    async def find_subject(self, any_id: str, principal: Principal) -> Subject | None:
+        """Return the trace, request or session of an id. Raises Ambiguous."""
+        resolved = await self._store.resolve([any_id], principal.tenant)
+        return single_subject(any_id, resolved.get(any_id, ()))
+
+    async def entry(self, feedback_id: str, principal: Principal) -> Feedback:
+        """Return the latest version of an entry that is not withdrawn. Raises NotFound."""
+        return await self._find_current(feedback_id, principal)
 
     def scale_of(self, principal: Principal) -> Scale:
         scales = self.settings.scales

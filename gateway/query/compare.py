@@ -5,10 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
+from operator import truediv
 
 from gateway.models.feedback import Source
 from gateway.models.filters import AllOf, Comparison, Op, Scalar
-from gateway.models.metrics import FeedbackSums, GroupKey, Latencies, MetricsQuery, PersonSums, UsageSums
+from gateway.models.metrics import (
+    FeedbackSums,
+    GroupKey,
+    Latencies,
+    Measure,
+    MetricsQuery,
+    People,
+    PersonSums,
+    UsageSums,
+)
 from gateway.models.request import REQUEST_COLUMNS
 from gateway.query import statistics
 from gateway.query.metrics import MetricsReader, comparable_field
@@ -44,14 +54,21 @@ class Arm:
     feedback_sums: FeedbackSums = field(default_factory=FeedbackSums)
     latencies: Latencies = field(default_factory=dict)
     people: Mapping[str, PersonSums] = field(default_factory=dict)
+    # Times to the first byte, of requests that got a head.
+    first_bytes: Latencies = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
 
     @cached_property
+    def _said(self) -> People:
+        return People.of(self.people)
+
+    @cached_property
     def spread(self) -> Spread:
-        return Spread.of({person: sums.weighted_score / sums.weight for person, sums in self.people.items()})
+        means = map(truediv, self._said.weighted_scores, self._said.weights)
+        return Spread.of(dict(zip(self._said, means, strict=True)))
 
     @cached_property
     def mean_score(self) -> Estimate | None:
@@ -59,7 +76,7 @@ class Arm:
 
     @property
     def share_positive(self) -> Estimate | None:
-        shares = [sums.positive / sums.entries for sums in self.people.values()]
+        shares = list(map(truediv, self._said.positive, self._said.entries))
         # Each person is one observation: of those who give much, the true interval is a little narrower.
         return statistics.wilson_interval(sum(shares) / max(len(shares), 1), len(shares))
 
@@ -76,11 +93,11 @@ class Arm:
 
     @property
     def entries(self) -> int:
-        return sum(sums.entries for sums in self.people.values())
+        return int(sum(self._said.entries))
 
     @property
     def unsigned(self) -> int:
-        return sum(sums.unsigned for sums in self.people.values())
+        return int(sum(self._said.unsigned))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +150,11 @@ class CompareReader:
             arms = _biggest_groups(usage)
         of_arms = Comparison(comparable_field(query.group_by), Op.IN, tuple(arms))
         narrowed = replace(query, where=AllOf((query.where, of_arms)))
-        found, feedback, latencies, people = await asyncio.gather(
+        found, feedback, latencies, first_bytes, people = await asyncio.gather(
             self._store.usage(narrowed) if usage is None else _answered(usage),
             self._store.feedback_sums(narrowed),
             self._store.latencies(narrowed),
+            self._store.latencies(narrowed, Measure.FIRST_BYTE),
             self._store.people(narrowed, source),
         )
         keys = {value: GroupKey(value=value) for value in arms}
@@ -147,6 +165,7 @@ class CompareReader:
                 feedback.get(key, FeedbackSums()),
                 latencies.get(key, {}),
                 people.get(value, {}),
+                first_bytes.get(key, {}),
             )
             for value, key in keys.items()
         ]

@@ -70,10 +70,10 @@ class ConversationReader:
         self._requests = RequestReader(store)
 
     async def show(
-        self, any_id: str, tenant: str | None, trace_id: str | None
+        self, any_id: str, tenant: str | None, trace_id: str | None, row: int | None
     ) -> tuple[LoggedRequest, Conversation]:
         """Return a request by our id or the provider's. Raises NotFound, Ambiguous."""
-        logged = await self._requests.show(any_id, tenant, trace_id)
+        logged = await self._requests.show(any_id, tenant, trace_id, row)
         return logged, await asyncio.to_thread(logged.conversation)
 
     async def show_session(

@@ -141,8 +141,7 @@ async def list_feedback_on_requests(
     """
     seqs = tuple(record.seq for record in records)
     counted = await list_feedback(store, AnyOf((own, Comparison("request_seq", Op.IN, seqs))), tenant)
-    groups: set[_Group] = {(record.tenant, Target.TRACE, record.trace_id) for record in records}
-    groups |= {(record.tenant, Target.SESSION, record.session) for record in records if record.session}
+    groups = _groups_of(records)
     on_groups = AnyOf((_on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups)))
     entries = {entry.feedback_id: entry for entry in counted}
     # Names alone match other tenants' groups too.
@@ -150,6 +149,25 @@ async def list_feedback_on_requests(
     entries |= {entry.feedback_id: entry for entry in on_them}
     in_order = sorted(entries.values(), key=lambda entry: entry.created_at_us)
     return RelatedFeedback(tuple(in_order), counted)
+
+
+async def latest_feedback_on_requests(
+    store: Queries, records: Sequence[RequestRecord], limit: int, tenant: str | None
+) -> tuple[Feedback, ...]:
+    """Return the newest entries on some requests of a trace or session, newest first; at most `limit`."""
+    groups = _groups_of(records)
+    on_rows = Comparison("request_seq", Op.IN, tuple(record.seq for record in records))
+    entries: dict[str, Feedback] = {}
+    # Each has an index of its own.
+    for where in (on_rows, _on_groups(Target.TRACE, groups), _on_groups(Target.SESSION, groups)):
+        found = await store.find_feedback(where, NEWEST_FEEDBACK_FIRST, Page(limit), tenant)
+        entries |= {each.feedback_id: each for each in found if where is on_rows or _group_of(each) in groups}
+    return tuple(sorted(entries.values(), key=lambda entry: -entry.created_at_us)[:limit])
+
+
+def _groups_of(records: Sequence[RequestRecord]) -> set[_Group]:
+    groups: set[_Group] = {(record.tenant, Target.TRACE, record.trace_id) for record in records}
+    return groups | {(record.tenant, Target.SESSION, record.session) for record in records if record.session}
 
 
 def _on_groups(target: Target, groups: set[_Group]) -> Filter:

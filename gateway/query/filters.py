@@ -12,10 +12,12 @@ from gateway.errors import BadInput
 from gateway.models.audit import AuditChannel
 from gateway.models.clock import now_us, parse_time_us
 from gateway.models.columns import FILTER, Column
+from gateway.models.datasets import ADDED_TO
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.filters import AllOf, AnyOf, Comparison, FeedbackFilter, Filter, Not, Op
 from gateway.models.request import REQUEST_COLUMNS
 from gateway.models.reviews import ReviewState
+from gateway.models.webhooks import DeliveryState, EventType
 
 # Returns the filter for a text; raises ValueError for a bad one.
 ToFilter = Callable[[str], Filter]
@@ -292,6 +294,18 @@ def _request_filters(*, is_counted: bool) -> FilterSchema:
             is_joined=True,
         ),
         **_review_filters(),
+        "rule": FilterField(
+            "The rule of this name matched the request.",
+            lambda name: Comparison(f"is_matched_by.{name}", Op.EQ, True),
+        ),
+        "review_rule": FilterField(
+            "The rule of this name put the request up for review.",
+            lambda name: Comparison(f"is_queued_by.{name}", Op.EQ, True),
+        ),
+        ADDED_TO: FilterField(
+            "A rule added the request to the dataset of this name or id.",
+            lambda name: Comparison(f"is_added_to.{name}", Op.EQ, True),
+        ),
         "from": time_bound(f"Started at this time or later: {_FROM_FORMATS}", "started_at_us", Op.GE),
         "to": time_bound(f"Started before this time: {_TO_FORMATS}", "started_at_us", Op.LT),
     }
@@ -354,6 +368,19 @@ REVIEW_FILTERS = FilterSchema(
         "reviewer": equals("Name of the reviewer's key.", "reviewer"),
         "from": time_bound(f"Reserved or reviewed at this time or later: {_FROM_FORMATS}", "at_us", Op.GE),
         "to": time_bound(f"Reserved or reviewed before this time: {_TO_FORMATS}", "at_us", Op.LT),
+    },
+    {},
+)
+
+DELIVERY_FILTERS = FilterSchema(
+    "deliveries",
+    {
+        "webhook_id": equals("Id of the endpoint.", "webhook_id"),
+        "type": one_of("Type of the event.", "type", EventType),
+        "state": one_of("Waiting, delivered, failed or dropped.", "state", DeliveryState),
+        "feedback_id": equals("Id of the entry that the message is about.", "feedback_id"),
+        "from": time_bound(f"Made at this time or later: {_FROM_FORMATS}", "created_at_us", Op.GE),
+        "to": time_bound(f"Made before this time: {_TO_FORMATS}", "created_at_us", Op.LT),
     },
     {},
 )

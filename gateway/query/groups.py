@@ -1,13 +1,14 @@
 """Traces and sessions: list them, page through them, and read one with its feedback."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import NotFound, TooLarge
-from gateway.models.feedback import summarise_scores
+from gateway.models.feedback import Feedback, FeedbackSummary, summarise_scores
 from gateway.models.filters import AnyOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.request import RequestRecord
 from gateway.models.trace import GroupCursor, GroupField, RequestGroup, Session, Trace
-from gateway.query.feedback import list_feedback_on_requests
+from gateway.query.feedback import latest_feedback_on_requests, list_feedback_on_requests
 from gateway.query.requests import find_unknown_request_keys
 from gateway.store.base import Queries
 
@@ -70,8 +71,35 @@ class TraceReader(_GroupReader):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SessionPart:
+    """Some requests of a session.
+
+    Args:
+        group: sums of the whole session.
+        feedback: the newest on these requests.
+        feedback_on: summaries of it, by `seq`.
+    """
+
+    group: RequestGroup
+    feedback: tuple[Feedback, ...]
+    feedback_on: Mapping[int, FeedbackSummary]
+
+
 class SessionReader(_GroupReader):
     _by = GroupField.SESSION
+
+    async def show_part(
+        self, session: str, records: Sequence[RequestRecord], most_feedback: int, tenant: str | None
+    ) -> SessionPart:
+        """Return a session without reading all of its requests, however many it has. Raises NotFound."""
+        of_session = Comparison(self._by, Op.EQ, session)
+        groups = await self._store.newest_groups(self._by, of_session, None, 1, tenant)
+        if not groups:
+            raise NotFound(f"there is no session {session!r}.", field="session")
+        feedback = await latest_feedback_on_requests(self._store, records, most_feedback, tenant)
+        feedback_on = await self._store.feedback_summaries([record.seq for record in records])
+        return SessionPart(groups[0], feedback, feedback_on)
 
     async def show(self, session: str, tenant: str | None) -> Session:
         """Return requests and feedback, oldest first. Raises NotFound, TooLarge."""

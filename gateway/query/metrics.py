@@ -14,6 +14,7 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
     HOUR_US,
+    WEEK_US,
     Coverage,
     FeedbackSums,
     GroupKey,
@@ -55,6 +56,7 @@ _FEEDBACK_METRICS: Mapping[str, Callable[[FeedbackSums], float | None]] = {
     "score": _mean_score_value,
 }
 
+USAGE_ORDERS = tuple(_USAGE_METRICS)
 # Metrics by which groups can be sorted.
 ORDER_METRICS = (*_USAGE_METRICS, *_FEEDBACK_METRICS)
 
@@ -109,7 +111,7 @@ class MetricsReader:
         is_by_feedback = order.by in _FEEDBACK_METRICS
         feedback = await self._store.feedback_sums(query) if is_by_feedback else {}
         # Sorting very many takes long, and other callers' streams share the event loop.
-        ranked = await asyncio.to_thread(_sorted_groups, usage, feedback, order)
+        ranked = await asyncio.to_thread(rank_groups, usage, feedback, order)
         end = page.offset + page.limit
         cells = ranked[page.offset : end]
         # Feedback and latencies are dear to sum up, so only those of the page are.
@@ -203,7 +205,16 @@ def _groups_without_values(query: MetricsQuery, usage: Mapping[GroupKey, UsageSu
     ]
 
 
-def _sorted_groups(
+def rank_by_feedback(feedback: Mapping[GroupKey, FeedbackSums], order: MetricsOrder) -> list[GroupKey]:
+    """Return the groups that come before all those without feedback, sorted by a metric of feedback."""
+    if order.by == "feedback" and not order.descending:
+        return []
+    figure = _FEEDBACK_METRICS[order.by]
+    rated = {key: UsageSums() for key, sums in feedback.items() if figure(sums) is not None}
+    return rank_groups(rated, feedback, order)
+
+
+def rank_groups(
     usage: Mapping[GroupKey, UsageSums], feedback: Mapping[GroupKey, FeedbackSums], order: MetricsOrder
 ) -> list[GroupKey]:
     sign = -1 if order.descending else 1
@@ -249,7 +260,6 @@ def comparable_field(field: str) -> str:
 T = TypeVar("T")
 
 MINUTE_US = HOUR_US // 60
-WEEK_US = 7 * DAY_US
 
 # Length of buckets by the longest time that has them; weeks beyond. Hours and days are rolled up, minutes counted.
 BUCKET_LENGTHS_US: Mapping[int, int] = {

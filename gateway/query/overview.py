@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import chain
 
+from gateway.errors import QueryTimeout
 from gateway.models.clock import now_us
 from gateway.models.exchange import Outcome
 from gateway.models.feedback import WaitingFeedback
@@ -13,6 +14,8 @@ from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Scalar
 from gateway.models.metrics import (
     DAY_US,
     HOUR_US,
+    WEEK_US,
+    Coverage,
     FeedbackSums,
     GroupKey,
     Latencies,
@@ -21,7 +24,6 @@ from gateway.models.metrics import (
 )
 from gateway.query.metrics import (
     MINUTE_US,
-    WEEK_US,
     Bucket,
     GroupMetrics,
     MetricsOrder,
@@ -44,6 +46,12 @@ _INTERVALS_US = (
 
 # Of a longer time, the days before the first request are left out.
 _LONG_US = 60 * DAY_US
+
+# Of a time limit: what the whole time may take, and then one of the dozen sums over its latest part.
+_WHOLE_SHARE = 0.4
+_SUM_SHARE = 0.04
+# So much shorter a time is answered for where not the number of requests took long, but other sums than theirs.
+_SHORTER = 8
 
 TABLE_ROWS = 10
 _MOST_REQUESTS_FIRST = MetricsOrder("requests")
@@ -115,6 +123,8 @@ class Overview:
     by_prompt: tuple[GroupMetrics, ...]
     attention: tuple[AttentionItem, ...] = field(default=())
     unknown_keys: tuple[str, ...] = ()
+    # Of an answer within a time limit that is about the latest requests only.
+    partial: Coverage | None = None
 
 
 class OverviewReader:
@@ -122,10 +132,29 @@ class OverviewReader:
         self._store = store
         self._metrics = MetricsReader(store)
 
-    async def read(self, query: MetricsQuery) -> Overview:
-        """Return the overview of the requests of a query without groups. Raises BadInput, TooLarge."""
+    async def read(self, query: MetricsQuery, within_seconds: float | None = None) -> Overview:
+        """Return the overview of the requests of a query without groups; with a time limit perhaps only of the
+        latest. Raises BadInput, TooLarge."""
         query = replace(query, to_us=min(query.to_us, now_us()))
         query = replace(query, from_us=min(query.from_us, query.to_us))
+        if within_seconds is None:
+            return await self._read(query)
+        try:
+            async with asyncio.timeout(_WHOLE_SHARE * within_seconds):
+                return await self._read(query)
+        except (TimeoutError, QueryTimeout):
+            coverage = await self._coverage(query, _SUM_SHARE * within_seconds)
+        found = await self._read(replace(query, from_us=coverage.covers_from_us or query.from_us))
+        return replace(found, partial=coverage)
+
+    async def _coverage(self, query: MetricsQuery, seconds: float) -> Coverage:
+        _, coverage = await self._store.usage_within(query, seconds)
+        if coverage.is_whole:
+            shorter_us = max((query.to_us - query.from_us) // _SHORTER, 1)
+            return Coverage(query.from_us, query.to_us, query.to_us - shorter_us, coverage.is_rolled_up)
+        return coverage
+
+    async def _read(self, query: MetricsQuery) -> Overview:
         seen = await self._from_first_request(query)
         series = replace(seen, bucket_us=series_interval_us(seen.to_us - seen.from_us))
         length_us = query.to_us - query.from_us

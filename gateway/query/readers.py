@@ -1,17 +1,17 @@
 """Readers: everything that APIs and pages ask, over one store."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.query.audit import AuditReader
 from gateway.query.compare import CompareReader
 from gateway.query.conversation import ConversationReader
-from gateway.query.erasure import ErasureService
+from gateway.query.erasure import ErasureService, Journal
 from gateway.query.feedback import FeedbackReader
 from gateway.query.groups import SessionReader, TraceReader
 from gateway.query.metrics import MetricsReader
 from gateway.query.overview import OverviewReader
 from gateway.query.receipt import ReceiptReader
+from gateway.query.report import ReportReader
 from gateway.query.requests import RequestReader, TextReader
 from gateway.query.search import SearchReader
 from gateway.query.users import UserReader
@@ -33,6 +33,7 @@ class Readers:
     metrics: MetricsReader
     compare: CompareReader
     overview: OverviewReader
+    report: ReportReader
     search: SearchReader
     audit: AuditReader
     eraser: ErasureService
@@ -43,13 +44,13 @@ class Readers:
         store: Store,
         receipts: ReceiptReader,
         search_seconds: float,
-        has_journaled_rows: Callable[[], bool],
+        journal: Journal,
     ) -> "Readers":
         """Return the readers of a store.
 
         Args:
             search_seconds: most that one search may take.
-            has_journaled_rows: tells whether requests wait outside the store.
+            journal: what is not in the store yet.
         """
         return cls(
             requests=RequestReader(store),
@@ -63,7 +64,8 @@ class Readers:
             metrics=MetricsReader(store),
             compare=CompareReader(store),
             overview=OverviewReader(store),
+            report=ReportReader(store),
             search=SearchReader(store, search_seconds),
             audit=AuditReader(store),
-            eraser=ErasureService(store, has_journaled_rows),
+            eraser=ErasureService(store, journal),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.errors import NotFound, TooLarge
 from gateway.models.conversation import Conversation
 from gateway.models.exchange import Outcome, RawHeaders
-from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Target, single_subject
+from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Subject, Target, single_subject
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.metrics import HOUR_US
 from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
@@ -175,15 +175,23 @@ class RequestReader:
         """Return a summary of the feedback on each request, by `seq`."""
         return await self._store.feedback_summaries([record.seq for record in records])
 
-    async def show(self, any_id: str, tenant: str | None, trace_id: str | None = None) -> LoggedRequest:
+    async def show(
+        self, any_id: str, tenant: str | None, trace_id: str | None = None, row: int | None = None
+    ) -> LoggedRequest:
         """Return a request by our id or the provider's. Raises NotFound, Ambiguous."""
-        record = await find_request(self._store, any_id, tenant, trace_id)
+        record = await find_request(self._store, any_id, tenant, trace_id, row)
         if record is None:
             raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
         payload = await self._store.payload(record.seq)
         feedback = await list_feedback(self._store, feedback_on_request(record), tenant)
         # Long bodies take long to decode, and other callers' streams share the event loop.
         return await asyncio.to_thread(decode_payload, record, payload, feedback)
+
+    async def find_subject(self, row: int, tenant: str | None) -> Subject | None:
+        """Return the request of a row, by its `seq`; None where it is deleted or another tenant's."""
+        where = Comparison("seq", Op.EQ, row)
+        found = await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant)
+        return next((Subject(r.tenant, r.trace_id, r.request_id, r.response_id, r.seq) for r in found), None)
 
     async def has_demo_data(self, tenant: str | None) -> bool:
         """Tell whether there are rows of `serve --demo-data`, by one lookup."""
@@ -268,9 +276,19 @@ async def find_unknown_request_keys(store: Queries, where: Filter, tenant: str |
 
 
 async def find_request(
-    store: Queries, any_id: str, tenant: str | None, trace_id: str | None = None
+    store: Queries, any_id: str, tenant: str | None, trace_id: str | None = None, row: int | None = None
 ) -> RequestRecord | None:
-    """Return the latest row of a request by our id or the provider's. Raises Ambiguous."""
+    """Return the latest row of a request by our id or the provider's. Raises Ambiguous.
+
+    Args:
+        row: `seq` of the row that is meant, where it has that id.
+    """
+    if row is not None:
+        where = Comparison("seq", Op.EQ, row)
+        shown = await store.find_requests(where, NEWEST_FIRST, Page(1), tenant)
+        # A link may be older than the store, in which the row is another request by now.
+        if shown and any_id in (shown[0].request_id, shown[0].response_id):
+            return shown[0]
     named = await store.resolve([any_id], tenant, Target.REQUEST, trace_id)
     subject = single_subject(any_id, named.get(any_id, ()), field="request_id")
     if subject is None:
@@ -315,8 +333,13 @@ def conversation_of(record: RequestRecord, payload: Payload | None) -> Conversat
 
 
 def decode_payload(
-    record: RequestRecord, payload: Payload | None, feedback: tuple[Feedback, ...]
+    record: RequestRecord,
+    payload: Payload | None,
+    feedback: tuple[Feedback, ...],
+    *,
+    is_reassembled: bool = True,
 ) -> LoggedRequest:
+    """Return a request with its decoded bodies, if asked for with its stream as one object."""
     if payload is None:
         return LoggedRequest(record, None, None, None, feedback)
     request = response = reassembled = None
@@ -328,8 +351,9 @@ def decode_payload(
         response = _decode_message(
             payload.response_headers, payload.response_body, record.response_size, payload.response_truncated
         )
-        content_type = header_value(response.headers, b"content-type")
-        reassembled = reassemble(record.endpoint, content_type, response.body)
+        if is_reassembled:
+            content_type = header_value(response.headers, b"content-type")
+            reassembled = reassemble(record.endpoint, content_type, response.body)
     return LoggedRequest(record, request, response, reassembled, feedback)
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -15,7 +15,8 @@ from gateway.models.feedback import Feedback, FeedbackSummary, Subject, Target
 from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.ids import is_valid_id
 from gateway.models.request import Payload, RequestRecord
-from gateway.query.filters import start_times
+from gateway.query.feedback import NEWEST_FEEDBACK_FIRST
+from gateway.query.filters import is_only_time, start_times, time_conditions
 from gateway.query.requests import (
     NEWEST_FIRST,
     OLDEST_FIRST,
@@ -23,6 +24,7 @@ from gateway.query.requests import (
     find_unknown_request_keys,
     is_stored_before,
 )
+from gateway.query.walks import within
 from gateway.store.base import Queries
 from gateway.wire import read_conversation
 from gateway.wire.content_encoding import decode
@@ -111,6 +113,14 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingHit:
+    """Feedback whose comment contains the words, and whose request is not logged."""
+
+    entry: Feedback
+    snippet: Snippet
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSlice:
     """Hits, newest first, and how far back the search came.
 
@@ -120,6 +130,7 @@ class SearchSlice:
         searched: how many requests were looked at, of those that match the filters.
         feedback: of the hits, by `seq`.
         unknown_keys: metadata filters on keys that no request has, if nothing was found.
+        waiting: feedback that waits, on the first page; None where the time was too short for it.
     """
 
     hits: tuple[SearchHit, ...]
@@ -129,6 +140,7 @@ class SearchSlice:
     is_complete: bool
     feedback: Mapping[int, FeedbackSummary] = field(default_factory=dict)
     unknown_keys: tuple[str, ...] = ()
+    waiting: tuple[WaitingHit, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,10 +256,27 @@ class SearchReader:
             walk = _Walk(self._store, words, where, tenant, limit, time.monotonic() + seconds)
             try:
                 async with asyncio.timeout(self.max_seconds):
-                    return await walk.search(cursor)
+                    found = await walk.search(cursor)
+                    if cursor is not None or not is_only_time(where):
+                        # What is not logged has no model or user to match a filter.
+                        return found
+                    waiting = self._find_waiting(words, where, limit, tenant)
+                    return replace(found, waiting=await within(waiting, seconds, None))
             except TimeoutError as error:
                 fault = f"the search takes longer than the {self.max_seconds:g} seconds that are allowed."
                 raise QueryTimeout(fault, hint="Add filters.") from error
+
+    async def _find_waiting(
+        self, words: Words, where: Filter, limit: int, tenant: str | None
+    ) -> tuple[WaitingHit, ...]:
+        given_then = (replace(each, field="created_at_us") for each in time_conditions(where))
+        is_waiting = Comparison("joined_at_us", Op.EQ, None)
+        has_comment = Comparison("comment", Op.NE, None)
+        entries = await self._store.find_feedback(
+            AllOf((is_waiting, has_comment, *given_then)), NEWEST_FEEDBACK_FIRST, Page(_MAX_COMMENTS), tenant
+        )
+        matched = ((entry, words.find(entry.comment or "")) for entry in entries)
+        return tuple(WaitingHit(entry, found) for entry, found in matched if found)[:limit]
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

@@ -1,9 +1,11 @@
 """Statistics of what people think: means with intervals, differences, correction for several comparisons."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from statistics import NormalDist
 
 from gateway.models.metrics import FeedbackSums
@@ -147,10 +149,10 @@ def difference_of_means(one: Spread, other: Spread) -> Difference | None:
     first, second = one.influence, other.influence
     if len(first) < 2 or len(second) < 2:
         return None
-    both = first.keys() & second.keys()
-    shared = math.fsum(first[person] * second[person] for person in both)
+    # In the order of one of the two: of a set of both the lookups would take five times as long.
+    shared = sum(map(operator.mul, first.values(), map(second.get, first, repeat(0.0))))
     variance = one.variance + other.variance - 2 * shared
-    people = len(first) + len(second) - len(both)
+    people = len(first) + len(second) - sum(map(second.__contains__, first))
     freedom = min(_welch_freedom(one, other), people + len(_ADDED_PEOPLE) - 1)
     error, shift = math.sqrt(variance), one.shrunk_mean - other.shrunk_mean
     margin = student_quantile(1 - ALPHA / 2, freedom) * error

@@ -90,7 +90,7 @@ class _Channel:
     listeners: set[Listener] = field(default_factory=set)
 
 
-class _Frontier:
+class LogFrontier:
     """The position up to which no row can appear any more, and all rows have facts or are overdue."""
 
     def __init__(self, store: Queries) -> None:
@@ -128,7 +128,7 @@ class RequestTail:
     def __init__(self, store: Queries, render: Render) -> None:
         self._store = store
         self._render = render
-        self._frontier = _Frontier(store)
+        self._frontier = LogFrontier(store)
         self._channels: list[_Channel] = []
         # Of this tick, by `seq`: a row may match several filters.
         self._rendered: dict[int, bytes] = {}
