@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, TypeVar
 
 import orjson
 from aiohttp import web
@@ -15,18 +14,13 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
 from gateway.errors import Forbidden, GatewayError
-from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.feedback import Feedback
 from gateway.models.principal import Principal, Role
 from gateway.models.process_metrics import MetricFamilies, MetricFamily, sum_families
-from gateway.models.request import NANOUSD_PER_USD, Facts
 from gateway.web.endpoint import Api, Endpoint, Tag, endpoints_of
 from gateway.web.openapi import OpenApi
 
-M = TypeVar("M", Counter, Histogram)
-
 # Histogram bounds in seconds.
-DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,40 +70,17 @@ class Metrics:
         self._others = others
         self._shared: frozenset[str] = frozenset()
         self._registry = CollectorRegistry()
-        call = ("provider", "endpoint")
-        self._requests = self._counter(
-            "gateway_requests", "Proxied requests that ended.", *call, "status", "outcome"
-        )
-        self._duration = self._histogram(
-            "gateway_request_seconds", "From a request's start to its end.", *call
-        )
-        self._first_byte = self._histogram(
-            "gateway_first_byte_seconds", "From a request's start to the head of its response.", *call
-        )
-        self._tokens = self._counter("gateway_tokens", "Tokens as providers counted them.", *call, "kind")
-        self._cost = self._counter("gateway_cost_usd", "Cost of requests.", *call)
-        self._unpriced = self._counter(
-            "gateway_unpriced_requests", "Requests with usage whose model has no price.", *call
-        )
-        self._feedback = self._counter(
+        self._feedback = Counter(
             "gateway_feedback_entries",
             "Feedback entries that were given, and whether their request was logged by then.",
-            "dialect",
-            "joined",
+            ("dialect", "joined"),
+            registry=self._registry,
         )
         self._lag = Histogram(
             "gateway_event_loop_lag_seconds",
             "Delay of the event loop, measured four times a second.",
             registry=self._registry,
             buckets=LAG_BUCKETS,
-        )
-
-    def _counter(self, name: str, description: str, *labels: str) -> _LabelledMetric[Counter]:
-        return _LabelledMetric(Counter(name, description, labels, registry=self._registry))
-
-    def _histogram(self, name: str, description: str, *labels: str) -> _LabelledMetric[Histogram]:
-        return _LabelledMetric(
-            Histogram(name, description, labels, registry=self._registry, buckets=DURATION_BUCKETS)
         )
 
     def observe_lag(self, seconds: float) -> None:
@@ -121,35 +92,12 @@ class Metrics:
         self._shared = frozenset(name for name, reading in labelled.items() if reading.is_shared)
         self._registry.register(_GaugeCollector(gauges, labelled))
 
-    def observe(self, exchange: Exchange, facts: Facts) -> None:
-        """Count one exchange."""
-        # Logs of requests made elsewhere may name any provider, which would make endless label values.
-        if not was_proxied(exchange.path):
-            return
-        call = (exchange.provider, exchange.endpoint)
-        self._requests.of(*call, str(exchange.status or 0), exchange.outcome).inc()
-        self._duration.of(*call).observe((exchange.ended_at_us - exchange.started_at_us) / 1e6)
-        if exchange.first_byte_at_us is not None:
-            waited_us = exchange.first_byte_at_us - exchange.started_at_us
-            self._first_byte.of(*call).observe(waited_us / 1e6)
-        for kind, count in (
-            ("prompt", facts.usage.prompt_tokens),
-            ("completion", facts.usage.completion_tokens),
-            ("cached", facts.usage.cached_tokens),
-        ):
-            if count:
-                self._tokens.of(*call, kind).inc(count)
-        if facts.cost is not None:
-            self._cost.of(*call).inc(facts.cost.nanousd / NANOUSD_PER_USD)
-        elif facts.usage.prompt_tokens is not None:
-            self._unpriced.of(*call).inc()
-
     def observe_feedback(self, versions: Sequence[Feedback]) -> None:
         """Count the new entries among stored versions of feedback."""
         for entry in versions:
             if entry.version == 1:
                 joined = "false" if entry.joined_at_us is None else "true"
-                self._feedback.of(entry.dialect, joined).inc()
+                self._feedback.labels(entry.dialect, joined).inc()
 
     def collect(self) -> MetricFamilies:
         """Return the metrics of this process."""
@@ -167,21 +115,6 @@ class Metrics:
     async def to_text(self) -> bytes:
         """Return the metrics of all processes in the text format of Prometheus."""
         return generate_latest(_FamilyCollector(sum_families([self.collect(), *await self._others()])))
-
-
-class _LabelledMetric(Generic[M]):
-    # The library looks up a child by its labels slower than it counts.
-
-    def __init__(self, metric: M) -> None:
-        self._metric: M = metric
-        self._parts: dict[tuple[str, ...], M] = {}
-
-    def of(self, *labels: str) -> M:
-        """Return the child with these labels."""
-        part = self._parts.get(labels)
-        if part is None:
-            part = self._parts[labels] = self._metric.labels(*labels)
-        return part
 
 
 class _FamilyCollector(Collector):

@@ -78,6 +78,9 @@ def draw(chart: Chart) -> Markup:
         no_data_text="",
     )
     drawing.x_labels = list(chart.labels)
+    if chart.bounds is None and not any(value for each in chart.series for value in each.values):
+        # Else the axis has billionths.
+        drawing.y_labels = [0]
     for each in chart.series:
         drawing.add(each.name, [_point(chart, each, index) for index in range(len(each.values))])
     drawing.add_xml_filter(lambda root: _plain(root, chart))

@@ -1,6 +1,8 @@
 """The page that compares groups of requests: prompts, versions, models, user groups, any metadata key."""
 
-from collections.abc import Iterable
+import csv
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -42,13 +44,13 @@ class ComparePages:
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         query = PageQuery.read(request, METRICS_FILTERS, own=("by", "arms", "source"), since="30d")
         by = query.params.get("by", DEFAULT_DIMENSION)
-        names = [name for name in query.params.get("arms", "").split(",") if name]
+        names = read_names(query.params.get("arms", ""))
         compared = await self._compare(query, by, names, principal)
         values = {
             "query": query,
             "by": by,
             "dimensions": DIMENSIONS,
-            "chosen": names,
+            "chosen": write_names(names),
             "compared": compared,
             "is_empty": not compared.arms,
             "score_axis": _axis(arm.mean_score for arm in compared.arms),
@@ -73,6 +75,24 @@ class ComparePages:
             raise BadInput(str(error), field="arms") from None
         asked = MetricsQuery(start, end, where, group_by=GROUP_FIELDS.get(by, by), tenant=principal.tenant)
         return await self._reader.compare(asked, arms, Source.HUMAN)
+
+
+def read_names(text: str) -> list[str]:
+    try:
+        # Quoted as in CSV, since a value may contain a comma.
+        rows = list(csv.reader([text], skipinitialspace=True, strict=True))
+    except csv.Error:
+        raise BadInput(
+            'has a quote that does not end; a value with a comma is written as "a, b", a quote in it twice.',
+            field="arms",
+        ) from None
+    return [name for row in rows for each in row if (name := each.strip())]
+
+
+def write_names(names: Sequence[str]) -> str:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="").writerow(names)
+    return written.getvalue() if names else ""
 
 
 def _axis(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from aiohttp import web
@@ -12,7 +12,7 @@ from gateway.errors import BadInput, NotFound
 from gateway.feedback.payloads import NewFeedback, star_scale, thumb_feedback
 from gateway.feedback.rules import Rule, append, upsert
 from gateway.feedback.service import FeedbackService
-from gateway.models.feedback import Feedback, Kind, Target
+from gateway.models.feedback import Feedback, Kind, Subject, Target
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
@@ -85,6 +85,7 @@ class FeedbackPages:
         # What waits for its request has little to show.
         first = next((card for card in cards if card.record is not None), cards[0] if cards else None)
         opened = query.params.get(ITEM) or (None if first is None else first.entry.feedback_id)
+        entry, record = (None, None) if opened is None else await self._find_opened(opened, cards, principal)
         return await self._pages.render(
             request,
             principal,
@@ -96,7 +97,8 @@ class FeedbackPages:
                 "number": number,
                 "opened": opened,
                 "is_chosen": ITEM in query.params,
-                "detail": await self._detail(opened, cards, principal),
+                "entry": entry,
+                "detail": None if record is None else await self._read_detail(record, principal),
                 "unknown_keys": found.unknown_keys,
                 "searched_from_us": found.searched_from_us,
                 "cursor": cursor,
@@ -107,21 +109,22 @@ class FeedbackPages:
             },
         )
 
-    async def _detail(
-        self, feedback_id: str | None, cards: list[Card], principal: Principal
-    ) -> RequestDetail | None:
-        if feedback_id is None:
-            return None
-        record = next((card.record for card in cards if card.entry.feedback_id == feedback_id), None)
-        if record is None:
-            # A link may lead to an entry that is no longer on this page of the list.
-            entry = (await self._service.history(feedback_id, principal))[-1]
-            if entry.deleted_at_us is not None:
-                raise NotFound(f"the feedback {feedback_id!r} was withdrawn.")
-            record = (await self._readers.requests.counted([entry])).get(feedback_id)
-        if record is None:
-            return None
-        logged = await self._readers.requests.show(record.request_id, principal.tenant, record.trace_id)
+    async def _find_opened(
+        self, feedback_id: str, cards: list[Card], principal: Principal
+    ) -> tuple[Feedback, RequestRecord | None]:
+        for card in cards:
+            if card.entry.feedback_id == feedback_id:
+                return card.entry, card.record
+        # A link may lead to an entry that is no longer on this page of the list.
+        entry = (await self._service.history(feedback_id, principal))[-1]
+        if entry.deleted_at_us is not None:
+            raise NotFound(f"the feedback {feedback_id!r} was withdrawn.")
+        return entry, (await self._readers.requests.counted([entry])).get(feedback_id)
+
+    async def _read_detail(self, record: RequestRecord, principal: Principal) -> RequestDetail:
+        logged = await self._readers.requests.show(
+            record.request_id, principal.tenant, record.trace_id, record.seq
+        )
         return await read_detail(logged, self._queue)
 
     @Endpoint("POST", "/ui/feedback", Role.FEEDBACK, "Give feedback on a page", failures=(400, 404, 409, 413))
@@ -129,12 +132,22 @@ class FeedbackPages:
         """Takes the forms of the pages: `give` says which kind of feedback it is."""
         fields = await self._pages.read_form(request, principal)
         item, rule = _read_feedback(fields, principal)
+        row = fields.get("row", "")
+        if row:
+            item = replace(item, subject=await self._shown_subject(row, item.subject_id, principal))
         # A form that is sent twice, as by a double click, adds one entry.
-        key = hashlib.sha256(f"{fields[FORM_TOKEN]} {item.subject_id} {item.raw}".encode()).hexdigest()
+        key = hashlib.sha256(f"{fields[FORM_TOKEN]} {row} {item.subject_id} {item.raw}".encode()).hexdigest()
         await self._service.give(
             [item], principal, dialect=DIALECT, rule=rule, idempotency_key=key if rule is append else None
         )
         raise web.HTTPSeeOther(return_page(fields.get("return_to", "")))
+
+    async def _shown_subject(self, row: str, request_id: str, principal: Principal) -> Subject:
+        # The id alone may be that of requests in several traces.
+        subject = await self._readers.requests.find_subject(read_number(row, "row"), principal.tenant)
+        if subject is None or subject.request_id != request_id:
+            raise NotFound(f"the request {request_id!r} of this form is not logged any more.", field="row")
+        return subject
 
 
 def _read_feedback(fields: Mapping[str, str], principal: Principal) -> tuple[NewFeedback, Rule]:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
 from gateway.errors import BadInput, GatewayError
-from gateway.models.clock import TIME_FORMS, now_us, parse_time_us
+from gateway.models.clock import TIME_FORMS, now_us, parse_time_us, to_datetime
 from gateway.models.filters import Filter
 from gateway.models.metrics import DAY_US, MetricsQuery
 from gateway.models.principal import Principal, Role
@@ -194,8 +194,9 @@ class PageQuery:
                 raise BadInput("has no value; leave it out or give it one.", field=added)
             given[added] = value
         params = {name: given.pop(name) for name in (*_PAGE_PARAMS, *own) if name in given}
-        start = given.pop("from", since)
-        return cls(path, schema, given, start, given.pop("to", None), params)
+        start, end = given.pop("from", since), given.pop("to", None)
+        # All time ends now.
+        return cls(path, schema, given, start, None if end == ALL_TIME else end, params)
 
     def where(self) -> Filter:
         """Return the condition that all filters together mean. Raises BadInput for a bad one; names it."""
@@ -342,10 +343,10 @@ def read_place(text: str | None) -> tuple[int, int] | None:
     return read_number(first), read_number(second)
 
 
-def read_number(text: str) -> int:
-    """Return the number of a place in a list. Raises BadInput."""
+def read_number(text: str, field: str = CURSOR) -> int:
+    """Return the number of a row or of a place in a list. Raises BadInput."""
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_PLACE_DIGITS:
-        raise BadInput("must be the place in a list that a link of this page led to.", field=CURSOR)
+        raise BadInput("must be a number as the links and forms of this page hold it.", field=field)
     return int(text)
 
 
@@ -356,3 +357,34 @@ def describe_condition(name: str, value: str) -> str:
     field_name = name.rpartition(METADATA_PREFIX)[2] if METADATA_PREFIX in name else name
     subject, verb = _VERBS.get(name, (field_name.replace("_", " "), "is"))
     return f"{subject} {verb} {value}"
+
+
+# Whether filters are of requests or of feedback.
+OF = "of"
+# Fewer than the year 9999 has.
+_MAX_TIME_DIGITS = 17
+_TIMES = {"from": "time is since", "to": "time is before"}
+
+
+def describe_filters(filters: Mapping[str, str], subject: str = "requests") -> str:
+    """Return what filters find in words."""
+    subject = f"{subject} with feedback" if filters.get(OF) == "feedback" else subject
+    conditions = [
+        f"{_TIMES[name]} {_time_text(text)}" if name in _TIMES else describe_condition(name, text)
+        for name, text in filters.items()
+        if name != OF
+    ]
+    return f"{subject} where {' and '.join(conditions)}" if conditions else f"all {subject}"
+
+
+def _time_text(text: str) -> str:
+    # Jobs hold times that stay the same, in µs since the epoch.
+    is_number = text.isascii() and text.isdecimal() and len(text) <= _MAX_TIME_DIGITS
+    return f"{to_datetime(int(text)):%Y-%m-%d %H:%M} UTC" if is_number else text
+
+
+def list_url(filters: Mapping[str, str]) -> str:
+    """Return the list that shows what filters find now."""
+    page = "feedback" if filters.get(OF) == "feedback" else "requests"
+    own = {name: text for name, text in filters.items() if name != OF}
+    return f"/ui/{page}?{urlencode({'from': ALL_TIME} | own, quote_via=quote)}"

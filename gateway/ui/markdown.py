@@ -2,6 +2,8 @@
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
 from markupsafe import Markup, escape
 from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
@@ -37,6 +39,32 @@ def _highlight(code: str, language: str, _: str) -> str:
 _parser = MarkdownIt("commonmark", {"html": False, "highlight": _highlight}).enable(
     ["table", "strikethrough"]
 )
+
+
+def _name_what_is_empty(state: StateCore) -> None:
+    """Give what has no text a form that screen readers can say: cells for headers, words for links and images."""
+    for opening, content, closing in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if opening.type in ("th_open", "heading_open") and content.type == "inline" and not content.content:
+            opening.tag = closing.tag = "td" if opening.type == "th_open" else "p"
+        if content.children:
+            content.children = _with_words(content.children)
+
+
+def _with_words(tokens: list[Token]) -> list[Token]:
+    named: list[Token] = []
+    for token in tokens:
+        if token.type == "image":
+            words = token.content or str(token.attrGet("src") or "")
+            named.append(Token("text", "", 0, content=words))
+            continue
+        if token.type == "link_close" and named[-1].type == "link_open":
+            address = str(named[-1].attrGet("href") or "")
+            named.append(Token("text", "", 0, content=address))
+        named.append(token)
+    return named
+
+
+_parser.core.ruler.push("name_what_is_empty", _name_what_is_empty)
 
 
 def markdown_to_html(text: str) -> Markup:

@@ -1,7 +1,7 @@
 """Renders pages: templates, security headers, compression, static files, forms, errors."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gateway import __version__
 from gateway.auth.sign_ins import COOKIE, SignIns, refuse_foreign_forms
-from gateway.errors import Ambiguous, BadInput, GatewayError, Unauthorized
+from gateway.errors import Ambiguous, BadInput, Forbidden, GatewayError, Unauthorized
+from gateway.models.ids import path_segment
 from gateway.models.metrics import percentile_us
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.request import METADATA_KEYS
@@ -26,6 +27,12 @@ from gateway.web.middleware import authenticate
 START_PAGE = "/ui/feedback"
 
 FORM_TOKEN = "form_token"
+# Forms whose texts are kept where their sign-in has ended, by path: what people write, and no act of an admin.
+KEPT_FORMS = {"/ui/feedback": "feedback", "/ui/reviews": "review"}
+# Before the names of kept fields in the form that signs in.
+KEPT_PREFIX = "kept."
+# Fields that a kept form shows; the others are hidden in it.
+_TYPED_FIELDS = ("text", "note")
 _FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 # Holds MAX_TEXT where each character takes nine bytes.
 _MAX_FORM_BYTES = 1024 * 1024
@@ -51,7 +58,7 @@ PAGE_HEADERS = {
 _CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 _ERROR_HEADINGS = {
-    400: "That question cannot be answered",
+    400: "That cannot be done as it was asked",
     401: "You are signed out",
     403: "This key may not do that",
     404: "There is nothing here",
@@ -76,9 +83,12 @@ PLACES = (
     Place("Feedback", "/ui/feedback", "f"),
     Place("Compare", "/ui/compare", "c"),
     Place("Overview", "/ui/overview", "o"),
+    Place("Alerts", "/ui/alerts", "a"),
     Place("Requests", "/ui/requests", "r"),
     Place("Sessions", "/ui/sessions", "s"),
     Place("Users", "/ui/users", "u"),
+    Place("Datasets", "/ui/datasets", "d"),
+    Place("Exports", "/ui/exports", "e"),
     Place("Settings", "/ui/settings", "t"),
 )
 
@@ -144,9 +154,16 @@ class Pages:
 
     Args:
         requests: tells whether a tenant sees any, and whether they are made up; None for pages without data.
+        export_formats: names and descriptions of the formats that lists are exported in.
     """
 
-    def __init__(self, sign_ins: SignIns, requests: RequestReader | None = None) -> None:
+    def __init__(
+        self,
+        sign_ins: SignIns,
+        requests: RequestReader | None = None,
+        export_formats: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._export_formats = export_formats
         self.sign_ins = sign_ins
         self._requests = requests
 
@@ -161,7 +178,7 @@ class Pages:
         )
         environment.filters |= formats.FILTERS
         environment.filters["markdown"] = markdown_to_html
-        environment.filters["path_part"] = lambda text: quote(str(text), safe="")
+        environment.filters["path_part"] = path_segment
         environment.filters["without"] = _without
         environment.globals |= {
             "metadata_keys": METADATA_KEYS,
@@ -173,6 +190,7 @@ class Pages:
             "version": __version__,
             "max_text": MAX_TEXT,
             "Role": Role,
+            "export_formats": self._export_formats,
         }
         return environment
 
@@ -205,20 +223,48 @@ class Pages:
 
     async def read_form(self, request: web.Request, principal: Principal) -> dict[str, str]:
         """Return the fields of a form of our own pages. Raises Forbidden, BadInput, TooLarge."""
-        if request.content_type != _FORM_CONTENT_TYPE:
-            raise BadInput(f"must be a form, {_FORM_CONTENT_TYPE}; got {request.content_type}.", field="body")
-        body = await read_body(request, _MAX_FORM_BYTES)
+        fields = await _read_fields(request)
+        cookie = _cookie_of(request, principal)
         try:
-            pairs = parse_qsl(
-                body.decode(), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS, errors="strict"
-            )
-        except ValueError:
-            raise BadInput(
-                f"must be a form in UTF-8 of at most {_MAX_FORM_FIELDS} fields.", field="body"
-            ) from None
-        fields = dict(pairs)
-        await self.sign_ins.check_form(_cookie_of(request, principal), fields.get(FORM_TOKEN, ""))
+            await self.sign_ins.check_form(cookie, fields.get(FORM_TOKEN, ""))
+        except Forbidden:
+            # A page from before signing in again: the reader sees what it holds, and may send it.
+            if request.path not in KEPT_FORMS:
+                raise
+            page = await self.render_kept_form(request.path, fields, cookie, principal.name)
+            raise web.HTTPForbidden(text=page, content_type="text/html", headers=PAGE_HEADERS) from None
         return fields
+
+    async def render_kept_form(
+        self, path: str, fields: Mapping[str, str], cookie: str | None, name: str | None
+    ) -> str:
+        """Return a page that shows what was typed, to be sent by the person who signed in since."""
+        return self.templates.get_template("kept_form.html").render(
+            path=path,
+            what=KEPT_FORMS[path],
+            name=name,
+            typed=[(field, fields[field]) for field in _TYPED_FIELDS if fields.get(field)],
+            hidden=_without(fields, (FORM_TOKEN, *_TYPED_FIELDS)),
+            back=return_page(fields.get("return_to", "")),
+            form_token=await self.sign_ins.form_token(cookie),
+        )
+
+    async def render_sign_in(
+        self, target: str, problem: str | None = None, kept: tuple[str, Mapping[str, str]] | None = None
+    ) -> str:
+        """Return the page to sign in.
+
+        Args:
+            target: where it leads.
+            kept: path and fields of a form that was not taken.
+        """
+        return self.templates.get_template("sign_in.html").render(
+            next=target,
+            problem=problem,
+            kept_path=None if kept is None else kept[0],
+            kept=[] if kept is None else [(f"{KEPT_PREFIX}{name}", text) for name, text in kept[1].items()],
+            form_token=await self.sign_ins.form_token(None),
+        )
 
     def render_error(self, error: GatewayError) -> web.Response:
         """Return an error as a page."""
@@ -233,8 +279,25 @@ class Pages:
             field=error.field if isinstance(error, BadInput) else None,
             message=message,
             hint=hint,
+            candidates=error.candidates if isinstance(error, Ambiguous) else (),
         )
         return html_response(html, error.status)
+
+
+async def _read_fields(request: web.Request) -> dict[str, str]:
+    """Return the fields of any form. Raises BadInput, TooLarge."""
+    if request.content_type != _FORM_CONTENT_TYPE:
+        raise BadInput(f"must be a form, {_FORM_CONTENT_TYPE}; got {request.content_type}.", field="body")
+    body = await read_body(request, _MAX_FORM_BYTES)
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=_MAX_FORM_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise BadInput(
+            f"must be a form in UTF-8 of at most {_MAX_FORM_FIELDS} fields.", field="body"
+        ) from None
+    return dict(pairs)
 
 
 def _without(values: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
@@ -257,8 +320,9 @@ def html_response(html: str, status: int = 200) -> web.Response:
 class PageAuth:
     """Finds the reader of a page by the cookie of the sign-in, else by a key in a header."""
 
-    def __init__(self, sign_ins: SignIns) -> None:
-        self._sign_ins = sign_ins
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._sign_ins = pages.sign_ins
 
     async def __call__(self, request: web.Request) -> Principal:
         """Return the reader. Raises Forbidden; HTTPSeeOther where they have to sign in first."""
@@ -279,11 +343,21 @@ class PageAuth:
         try:
             return authenticate(request.headers, self._sign_ins.keys)
         except Unauthorized:
+            if is_form and request.path in KEPT_FORMS:
+                raise await self._keep_form(request) from None
             if is_form:
                 raise Unauthorized(
                     "the sign-in has ended, so nothing was saved.", hint="Sign in and do it again."
                 ) from None
             raise web.HTTPSeeOther(f"/ui/sign-in?next={quote(str(request.rel_url), safe='')}") from None
+
+    async def _keep_form(self, request: web.Request) -> web.HTTPUnauthorized:
+        """Return the page to sign in, which holds what was typed until then."""
+        fields = await _read_fields(request)
+        target = return_page(fields.get("return_to", ""))
+        problem = "Your sign-in has ended. Sign in again: what you wrote is kept."
+        page = await self._pages.render_sign_in(target, problem, (request.path, fields))
+        return web.HTTPUnauthorized(text=page, content_type="text/html", headers=PAGE_HEADERS)
 
 
 _RELOAD = '<!doctype html><meta http-equiv="refresh" content="0"><title>One moment</title>'

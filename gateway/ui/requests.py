@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 from gateway.errors import BadInput
 from gateway.models.conversation import Conversation
+from gateway.models.conversation import Message as ChatMessage
 from gateway.models.feedback import NO_FEEDBACK, FeedbackSummary, summarise_feedback
+from gateway.models.ids import path_segment
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
@@ -43,6 +45,10 @@ PAGE_ROWS = 50
 TABS = ("conversation", "timeline", "raw", "headers", "feedback")
 # Of a longer trace, those around one request.
 MAX_BARS = 300
+# Of a long conversation, at a time.
+MAX_MESSAGES = 30
+# After a question so many are shown at once, and more are folded.
+_FEW_MESSAGES = 2
 # A search says how far back it looked, and goes on from there.
 SEARCH_SECONDS = 0.25
 # More of a body is offered as a download only.
@@ -78,9 +84,61 @@ class RequestDetail:
     def summary(self) -> FeedbackSummary:
         return summarise_feedback(self.logged.feedback)
 
+    def view(self, from_question: bool = False, until: int | None = None) -> "ConversationView":
+        """Return the last messages of the request, those from its last question on, or those until a place."""
+        messages = () if self.conversation is None else self.conversation.input
+        if until is not None:
+            return ConversationView.before(messages, min(until, len(messages)))
+        return ConversationView.of(messages, from_question)
+
     @property
     def answer(self) -> str:
         return "" if self.conversation is None else self.conversation.answer
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationView:
+    """The messages of a request that a page shows; rendering thousands would take seconds.
+
+    Args:
+        older: how many come before all of these.
+        folded: those before the ones that are shown at once.
+        between: folded too, those after the first that is shown.
+        left_out: how many come before the last ones in between.
+    """
+
+    older: int
+    folded: Sequence[ChatMessage]
+    shown: Sequence[ChatMessage]
+    between: Sequence[ChatMessage] = ()
+    left_out: int = 0
+
+    @classmethod
+    def before(cls, messages: Sequence[ChatMessage], end: int) -> "ConversationView":
+        start = max(end - MAX_MESSAGES, 0)
+        return cls(start, (), messages[start:end])
+
+    @classmethod
+    def of(cls, messages: Sequence[ChatMessage], from_question: bool) -> "ConversationView":
+        first = _last_question(messages) if from_question else _first_of_last(messages)
+        older, following = max(first - MAX_MESSAGES, 0), messages[first:]
+        between = following[1:] if from_question and len(following) > _FEW_MESSAGES else ()
+        return cls(
+            older,
+            messages[older:first],
+            following[:1] if between else following,
+            between[-MAX_MESSAGES:],
+            max(len(between) - MAX_MESSAGES, 0),
+        )
+
+
+def _last_question(messages: Sequence[ChatMessage]) -> int:
+    places = [place for place, message in enumerate(messages) if message.role == "user" and message.text]
+    return places[-1] if places else 0
+
+
+def _first_of_last(messages: Sequence[ChatMessage]) -> int:
+    return len(messages) - 4 if len(messages) > 6 else 0
 
 
 class RequestPages:
@@ -156,8 +214,13 @@ class RequestPages:
         if tab not in TABS:
             raise BadInput(f"must be one of {', '.join(TABS)}.", field="tab")
         trace_id = request.query.get("trace_id")
+        until = request.query.get("until")
+        row = request.query.get("row")
         logged = await self._readers.requests.show(
-            request.match_info["request_id"], principal.tenant, trace_id
+            request.match_info["request_id"],
+            principal.tenant,
+            trace_id,
+            None if row is None else read_number(row, "row"),
         )
         if (side := request.query.get("raw")) is not None:
             if side not in ("request", "response"):
@@ -177,7 +240,9 @@ class RequestPages:
                 "tabs": TABS,
                 "bars": bars,
                 "trace": trace,
-                "detail": await read_detail(logged, self._queue),
+                "detail": (detail := await read_detail(logged, self._queue)),
+                "view": detail.view(until=None if until is None else read_number(until, "until")),
+                "is_part": until is not None,
                 "receipt": self._readers.receipts.read(logged.record),
                 "curl": _curl(request, logged),
                 "body_view": body_view,
@@ -250,8 +315,8 @@ def _read_cursor(query: PageQuery) -> int | None:
 
 def request_url(record: RequestRecord) -> str:
     """Return the page of a request."""
-    request_id, trace_id = quote(record.request_id, safe=""), quote(record.trace_id, safe="")
-    return f"/ui/requests/{request_id}?trace_id={trace_id}"
+    request_id, trace_id = path_segment(record.request_id), quote(record.trace_id, safe="")
+    return f"/ui/requests/{request_id}?trace_id={trace_id}&row={record.seq}"
 
 
 def _timeline(records: tuple[RequestRecord, ...], seq: int | None = None) -> Iterator[Bar]:

@@ -11,7 +11,7 @@ from gateway.models.reviews import MAX_NOTE_CHARS, ReviewState
 from gateway.query.filters import FEEDBACK_FILTERS, REQUEST_FILTERS, requests_with_feedback
 from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
-from gateway.ui.filters import CURSOR, PageQuery, read_place
+from gateway.ui.filters import CURSOR, PageQuery, read_number, read_place
 from gateway.ui.page import FORM_TOKEN, Pages, return_page
 from gateway.ui.requests import request_url
 from gateway.web.endpoint import Endpoint, base_url
@@ -65,6 +65,7 @@ class ReviewPages:
             principal,
             note=note or None,
             trace_id=fields.get("trace_id") or None,
+            row=read_number(fields["row"], "row") if fields.get("row") else None,
         )
         raise web.HTTPSeeOther(return_page(fields.get("return_to", "")))
 

@@ -23,6 +23,8 @@ from gateway.web.endpoint import Endpoint, base_url
 PAGE_ROWS = 50
 # Requests of a session whose bodies are read for one page.
 PAGE_TURNS = 30
+# Of one request, which may bring a long history along; its own page has the others.
+MAX_NEW_MESSAGES = 30
 _USER_ORDERS = ("last_seen", "requests", "cost", "tokens", "feedback", "score", "error_rate")
 _LATEST_FEEDBACK = 20
 
@@ -53,17 +55,19 @@ class SessionPages:
         return await self._pages.render(request, principal, "sessions.html", values)
 
     @Endpoint(
-        "GET", "/ui/sessions/{session:(?s:.+)}", Role.READ, "The page of a session", failures=(400, 404, 413)
+        "GET", "/ui/sessions/{session:(?s:.+)}", Role.READ, "The page of a session", failures=(400, 404)
     )
     async def _show(self, request: web.Request, principal: Principal) -> web.Response:
         """Its requests as one conversation, without what each of them repeats."""
         name = request.match_info["session"]
         after: TurnCursor | None = read_place(request.query.get(CURSOR))
         found = await self._conversations.show_session(name, PAGE_TURNS, after, principal.tenant)
-        session = await self._sessions.show(name, principal.tenant)
+        records = [step.record for step in found.steps]
+        part = await self._sessions.show_part(name, records, _LATEST_FEEDBACK, principal.tenant)
         cursor = found.next_cursor
         values = {
-            "session": session,
+            "part": part,
+            "max_messages": MAX_NEW_MESSAGES,
             "steps": found.steps,
             "next_cursor": None if cursor is None else f"{cursor[0]}.{cursor[1]}",
             "is_first": after is None,

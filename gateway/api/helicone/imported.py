@@ -50,8 +50,8 @@ class ImportedHeliconeRow(imported.ImportedRow):
     request_path: str | None = None
     target_url: str | None = None
     request_user_id: str | None = None
-    request_properties: dict[str, object] | None = None
-    properties: dict[str, object] | None = None
+    request_properties: imported.Object | None = None
+    properties: imported.Object | None = None
     prompt_id: str | None = None
     request_model: str | None = None
     model_override: str | None = None

@@ -17,6 +17,7 @@ from gateway.api.native.metrics import (
     LatencyFigures,
     TimeRangeParams,
     TokenFigures,
+    first_byte_figures,
     latency_figures,
     parse_group_field,
     ratio,
@@ -35,7 +36,9 @@ from gateway.web.query_params import one_of, parsed_by
 def _parse_arms(texts: object) -> tuple[str, ...]:
     arms = tuple(texts) if isinstance(texts, tuple) else (str(texts),)
     if not query.MIN_ARMS <= len(arms) <= query.MAX_ARMS or len(set(arms)) < len(arms) or not all(arms):
-        raise ValueError(f"must be given {query.MIN_ARMS} to {query.MAX_ARMS} times, with different values")
+        raise ValueError(
+            f"must be given {query.MIN_ARMS} to {query.MAX_ARMS} times, with different values: arm=A&arm=B"
+        )
     return arms
 
 
@@ -57,7 +60,8 @@ class CompareParams(TimeRangeParams):
     )
     arm: _Arms | None = Field(
         None,
-        description=f"A value of it; give it {query.MIN_ARMS} to {query.MAX_ARMS} times. Without any, the"
+        description=f"A value of it; give it {query.MIN_ARMS} to {query.MAX_ARMS} times; a comma is"
+        f" part of the value. Without any, the"
         f" {query.BIGGEST_ARMS} values with most requests are compared.",
     )
     source: Annotated[str, one_of(Source)] = Field(Source.HUMAN, description="Whose feedback counts.")
@@ -106,7 +110,10 @@ class ArmShape(Schema):
     cost: ArmCost
     tokens: TokenFigures
     latency_ms: LatencyFigures | None
-    first_byte_ms: float | None
+    first_byte_ms: float | None = Field(description="Mean, of requests with a response.")
+    first_byte_latency_ms: LatencyFigures | None = Field(
+        description="The same with percentiles; null where there are no responses."
+    )
 
     @classmethod
     def of(cls, arm: query.Arm, filters: dict[str, str] | None) -> ArmShape:
@@ -127,6 +134,7 @@ class ArmShape(Schema):
             tokens=TokenFigures.of(usage),
             latency_ms=latency_figures(usage, arm.latencies),
             first_byte_ms=ratio(usage.first_byte_us / 1000, usage.answered),
+            first_byte_latency_ms=first_byte_figures(usage, arm.first_bytes),
         )
 
 

@@ -9,11 +9,12 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import Field
 
-from gateway.api.native.filters import TurnListCursor
+from gateway.api.native.filters import OneRequestParams, TurnListCursor
 from gateway.api.native.http_responses import NO_STORE_HEADERS, NextCursor
 from gateway.api.native.schemas import Time, format_time
 from gateway.errors import NotFound
 from gateway.models import conversation
+from gateway.models.ids import path_segment
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD, RequestRecord
 from gateway.query.conversation import ConversationReader, SessionStep, SessionSteps
@@ -262,12 +263,6 @@ class SessionConversationReply(Schema):
         )
 
 
-class OneRequestParams(QueryParams):
-    trace_id: str | None = Field(
-        None, description="The trace of the request, where several requests share its id."
-    )
-
-
 class SessionConversationParams(QueryParams):
     limit: Annotated[int, Field(ge=1, le=MAX_STEPS, description="Most requests to return."), DIGITS] = (
         DEFAULT_STEPS
@@ -296,7 +291,7 @@ class ConversationEndpoints:
         """Roles, texts, tool calls and results, reasoning, refusals and references to images, in one form for
         every provider."""
         request_id = request.match_info["request_id"]
-        found = await self._conversations.show(request_id, principal.tenant, params.trace_id)
+        found = await self._conversations.show(request_id, principal.tenant, params.trace_id, params.row)
         return ConversationReply.of(*found)
 
     @Endpoint(
@@ -344,7 +339,8 @@ class ConversationEndpoints:
     async def _read(
         self, request: web.Request, principal: Principal, params: OneRequestParams
     ) -> LoggedRequest:
-        return await self._requests.show(request.match_info["request_id"], principal.tenant, params.trace_id)
+        request_id = request.match_info["request_id"]
+        return await self._requests.show(request_id, principal.tenant, params.trace_id, params.row)
 
 
 def repeat_command(logged: LoggedRequest, origin: str) -> str:
@@ -360,6 +356,6 @@ def repeat_command(logged: LoggedRequest, origin: str) -> str:
     headers = sent.headers
     if is_inline(sent.body):
         headers = tuple(field for field in headers if field[0].lower() != b"content-encoding")
-    request_id, trace_id = quote(record.request_id, safe=""), quote(record.trace_id, safe="")
+    request_id, trace_id = path_segment(record.request_id), quote(record.trace_id, safe="")
     body_url = f"{origin}/api/v1/requests/{request_id}?raw=request&trace_id={trace_id}"
     return curl_command(record.method, url, headers, sent.body, body_url=body_url) + "\n"

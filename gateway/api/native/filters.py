@@ -70,6 +70,17 @@ class FilterParams(QueryParams):
         return self.filters.to_filter((self.model_extra or {}).items())
 
 
+class OneRequestParams(QueryParams):
+    """What tells apart requests that share an id."""
+
+    trace_id: str | None = Field(
+        None, description="The trace of the request, where several requests share its id."
+    )
+    row: Annotated[int | None, Field(ge=1, le=10**18), DIGITS] = Field(
+        None, description="`row` of a candidate of the error 409; with another id it does not count."
+    )
+
+
 def _value_schema(field: FilterField) -> dict[str, object]:
     return {"type": "string", "enum": [*field.choices]} if field.choices else _SCHEMAS[field.value_type]
 

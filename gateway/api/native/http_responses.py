@@ -1,5 +1,6 @@
 """Responses of the native API: JSON, CSV, errors and erasure results."""
 
+import asyncio
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field
 
+from gateway.datasets.text_files import guard_formula
 from gateway.errors import Ambiguous, BadInput, GatewayError
 from gateway.models.request import ErasureScope
 from gateway.query.erasure import ErasureService
@@ -51,6 +53,7 @@ class Candidate(Schema):
     request_id: str | None = Field(description="Null for a trace as a whole.")
     response_id: str | None = Field(description="The provider's id of its response, if it is known.")
     tenant: str | None
+    row: int = Field(description="The parameter `row` takes it, and so reads a request that shares all ids.")
 
 
 class AmbiguousDetail(ErrorDetail):
@@ -95,7 +98,9 @@ def embed_json_text(text: str | bytes) -> orjson.Fragment | None:
 
 
 CSV_TYPE = "text/csv"
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+
+# How long a caller may take to receive one part of a download.
+WRITE_SECONDS = 60.0
 
 
 def to_csv(schema: type[Schema], rows: Iterable[Schema], *, has_header: bool = True) -> str:
@@ -119,7 +124,7 @@ def csv_response(
     request: web.Request, name: str, schema: type[Schema], rows: Sequence[Schema], cursor: str | None
 ) -> web.Response:
     """Return rows as a CSV download; a `Link` header leads to the next page."""
-    headers = _download_headers(name)
+    headers = _download_headers(f"{name}.csv")
     if cursor is not None:
         headers["Link"] = f'<{request.rel_url.update_query(cursor=cursor)}>; rel="next"'
     return web.Response(text=to_csv(schema, rows), content_type=CSV_TYPE, charset="utf-8", headers=headers)
@@ -129,22 +134,39 @@ async def stream_csv(
     request: web.Request, name: str, schema: type[Schema], pages: AsyncIterator[Sequence[Schema]]
 ) -> web.StreamResponse:
     """Return rows as a CSV download, page by page."""
-    # The first page is read before the status is sent, so that a bad query is still answered with 400.
-    first = await anext(pages, ())
-    headers = {"Content-Type": f"{CSV_TYPE}; charset=utf-8", "X-Accel-Buffering": "no"}
+
+    async def chunks() -> AsyncIterator[bytes]:
+        has_header = True
+        async for rows in pages:
+            yield to_csv(schema, rows, has_header=has_header).encode()
+            has_header = False
+
+    return await stream_file(request, f"{name}.csv", f"{CSV_TYPE}; charset=utf-8", chunks())
+
+
+async def stream_file(
+    request: web.Request, name: str, content_type: str, chunks: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """Return a download as it is made; a caller who stops reading is cut off."""
+    # The first chunk is made before the status is sent, so that a bad query is still answered with 400.
+    first = b""
+    async for first in chunks:
+        if first:
+            break
+    headers = {"Content-Type": content_type, "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers={**_download_headers(name), **headers})
     await response.prepare(request)
     if request.method == "HEAD":
         await response.write_eof()
         return response
     try:
-        await response.write(to_csv(schema, first).encode())
-        async for rows in pages:
-            await response.write(to_csv(schema, rows, has_header=False).encode())
+        await _write_in_time(response, first)
+        async for data in chunks:
+            await _write_in_time(response, data)
     except ConnectionError:
         raise
     except Exception as error:
-        if not isinstance(error, GatewayError):
+        if not isinstance(error, GatewayError | TimeoutError):
             log_unexpected_error(request.path)
         # The status is sent already, and a truncated file must not look complete.
         if request.transport is not None:
@@ -154,8 +176,14 @@ async def stream_csv(
     return response
 
 
+async def _write_in_time(response: web.StreamResponse, data: bytes) -> None:
+    if data:
+        async with asyncio.timeout(WRITE_SECONDS):
+            await response.write(data)
+
+
 def _download_headers(name: str) -> dict[str, str]:
-    return {**NO_STORE_HEADERS, "Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return {**NO_STORE_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
 
 
 def _columns(schema: type[Schema], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -180,10 +208,7 @@ def _cell(value: object) -> object:
         return str(value).lower()
     if isinstance(value, orjson.Fragment | list | dict):
         value = orjson.dumps(value, default=Schema.model_dump).decode()
-    # A spreadsheet would run text that looks like a formula.
-    if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES):
-        return f"'{value}"
-    return value
+    return guard_formula(value) if isinstance(value, str) else value
 
 
 class ErasureParams(QueryParams):

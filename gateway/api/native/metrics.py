@@ -123,7 +123,7 @@ class MetricsFields(Schema):
 
 
 class LatencyFigures(Schema):
-    """Milliseconds from a request's arrival to the end of its response. Percentiles are within 0.8 %."""
+    """Milliseconds from a request's arrival to the end of its response, or to its first byte, ± 0.8 %."""
 
     mean: float
     p50: float
@@ -162,11 +162,19 @@ def timed_metrics_fields(usage: UsageSums, feedback: FeedbackSums, latencies: La
 
 
 def latency_figures(usage: UsageSums, latencies: Latencies) -> LatencyFigures | None:
-    if not usage.requests or not latencies:
+    return _latency_figures(usage.duration_us, usage.requests, latencies)
+
+
+def first_byte_figures(usage: UsageSums, latencies: Latencies) -> LatencyFigures | None:
+    return _latency_figures(usage.first_byte_us, usage.answered, latencies)
+
+
+def _latency_figures(total_us: int, requests: int, latencies: Latencies) -> LatencyFigures | None:
+    if not requests or not latencies:
         return None
     shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
     percentiles = {name: percentile_ms(latencies, share) for name, share in shares.items()}
-    return LatencyFigures.model_validate({"mean": usage.duration_us / 1000 / usage.requests, **percentiles})
+    return LatencyFigures.model_validate({"mean": total_us / 1000 / requests, **percentiles})
 
 
 def ratio(part: float, whole: int) -> float | None:
@@ -216,6 +224,16 @@ def _parse_seconds(text: object) -> float:
     if not MIN_SECONDS <= (seconds := float(str(text))) <= MAX_SECONDS:
         raise ValueError(f"must be from {MIN_SECONDS:g} to {MAX_SECONDS:g} seconds")
     return seconds
+
+
+Within = Annotated[
+    float | None, parsed_by(_parse_seconds, type="number", minimum=MIN_SECONDS, maximum=MAX_SECONDS)
+]
+WITHIN = Field(
+    None,
+    description="Answer within about so many seconds; where that is too short for all requests, only the "
+    "latest count, and `partial` says from when on. Without it the answer is whole, however long that takes.",
+)
 
 
 def _order_names(metrics: Iterable[str]) -> list[str]:
@@ -281,13 +299,7 @@ class AggregateParams(MetricsParams):
     )
     order: Annotated[str, one_of(_order_names(query.ORDER_METRICS)), _Order] = "-requests"
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="Most rows to return."), DIGITS] = MAX_ROWS
-    within: Annotated[
-        float | None, parsed_by(_parse_seconds, type="number", minimum=MIN_SECONDS, maximum=MAX_SECONDS)
-    ] = Field(
-        None,
-        description="Answer within about so many seconds; where that is too short for all requests, only the "
-        "latest count, and `partial` says from when on. Without it the answer is whole, however long that takes.",
-    )
+    within: Within = WITHIN
     format: Format = None
 
     @classmethod
@@ -309,6 +321,7 @@ class UserListParams(MetricsParams):
     prefix: str | None = Field(None, description="Users whose names start with this; case-sensitive.")
     order: Annotated[str, one_of(_order_names(USER_ORDER_METRICS)), _Order] = "-last_seen"
     limit: Limit = DEFAULT_LIMIT
+    within: Within = WITHIN
 
 
 class GroupKeyFields(Schema):

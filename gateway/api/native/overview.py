@@ -10,7 +10,14 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native import http_responses as responses
-from gateway.api.native.metrics import TimedMetricsFields, TimeRangeParams, timed_metrics_fields
+from gateway.api.native.metrics import (
+    WITHIN,
+    PartialFields,
+    TimedMetricsFields,
+    TimeRangeParams,
+    Within,
+    timed_metrics_fields,
+)
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.clock import now_us
 from gateway.models.filters import Scalar
@@ -22,7 +29,9 @@ from gateway.web.endpoint import Endpoint, Example, Schema
 
 
 class OverviewParams(TimeRangeParams):
-    def within(self, from_us: int, to_us: int) -> OverviewParams:
+    within: Within = WITHIN
+
+    def at(self, from_us: int, to_us: int) -> OverviewParams:
         return self.model_copy(update={"from_us": from_us, "to_us": to_us})
 
 
@@ -83,6 +92,7 @@ class OverviewReply(Schema):
     by_prompt: list[OverviewRow] = Field(description="Likewise.")
     attention: list[AttentionShape]
     unknown_keys: responses.UnknownKeys
+    partial: PartialFields | None = Field(description="Null where all requests of the time count.")
 
 
 class OverviewEndpoints:
@@ -104,10 +114,10 @@ class OverviewEndpoints:
         to_us = min(now_us(), params.to_us or now_us())
         from_us = params.from_us if params.from_us is not None else max(to_us - query.DEFAULT_LENGTH_US, 0)
         asked = replace(params.metrics_query(principal.tenant), from_us=from_us, to_us=to_us)
-        found = await self._overview.read(asked)
+        found = await self._overview.read(asked, params.within)
         # Percentiles of many points take long, and other callers' streams run on this thread.
         return responses.json_response(
-            await asyncio.to_thread(_reply, found, params.within(found.from_us, found.to_us))
+            await asyncio.to_thread(_reply, found, params.at(found.from_us, found.to_us))
         )
 
 
@@ -127,6 +137,7 @@ def _reply(found: query.Overview, params: OverviewParams) -> OverviewReply:
             "by_prompt": _rows(found.by_prompt, "prompt", params),
             "attention": [_attention(item, params) for item in found.attention],
             "unknown_keys": list(found.unknown_keys),
+            "partial": PartialFields.of(found.partial),
         }
     )
 
@@ -152,7 +163,7 @@ def _attention(item: query.AttentionItem, params: OverviewParams) -> AttentionSh
     if not item.is_of_feedback:
         since_us = item.since_us or params.from_us or 0
         path = "/api/v1/requests"
-        filters = params.within(since_us, params.to_us or now_us()).row_filters(**item.conditions) or {}
+        filters = params.at(since_us, params.to_us or now_us()).row_filters(**item.conditions) or {}
     return AttentionShape(
         kind=item.kind,
         message=item.message,

@@ -7,14 +7,21 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native import http_responses as responses
-from gateway.api.native.filters import DEFAULT_LIMIT, MAX_LIMIT, FilterParams, Format, Limit, NumberCursor
+from gateway.api.native.filters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    FilterParams,
+    Format,
+    Limit,
+    NumberCursor,
+    OneRequestParams,
+)
 from gateway.api.native.schemas import ListReply, LoggedRequestReply, LoggedRow
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.requests import RequestReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.web.endpoint import Endpoint, Example, download_response
-from gateway.web.query_params import QueryParams
 
 # Ids may contain slashes. One at the very end has to be sent as %2F.
 REQUEST_PATH = "/api/v1/requests/{request_id:.*[^/]}"
@@ -31,12 +38,9 @@ class RequestListParams(FilterParams):
     )
 
 
-class RequestParams(QueryParams):
+class RequestParams(OneRequestParams):
     raw: Literal["request", "response"] | None = Field(
         None, description="Return only this body, as a download of its bytes on the wire, still encoded."
-    )
-    trace_id: str | None = Field(
-        None, description="The trace of the request, where several requests share its id."
     )
 
 
@@ -91,7 +95,7 @@ class RequestEndpoints:
         """By our request id or the provider's id of its response; percent-encode it. An id that several
         requests share is refused, and the response lists them."""
         request_id = request.match_info["request_id"]
-        logged = await self._requests.show(request_id, principal.tenant, params.trace_id)
+        logged = await self._requests.show(request_id, principal.tenant, params.trace_id, params.row)
         if params.raw is None:
             reviews = await self._reviews.reviews_of([logged.record])
             reply = LoggedRequestReply.of_logged(logged, reviews.get(logged.record.seq))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, Limit, ReviewListCursor
+from gateway.api.native.filters import DEFAULT_LIMIT, FilterParams, Limit, OneRequestParams, ReviewListCursor
 from gateway.api.native.http_responses import NextCursor, UnknownKeys
 from gateway.api.native.metrics import EstimateShape
 from gateway.api.native.schemas import CurrentReview, LoggedRow, ReviewShape, Time, format_time, logged_rows
@@ -27,7 +27,6 @@ from gateway.reviews.queue import ReviewQueue
 from gateway.web import feedback as fields
 from gateway.web.bodies import read_json, validate_body
 from gateway.web.endpoint import Endpoint, Example, Schema
-from gateway.web.query_params import QueryParams
 
 Note = Annotated[
     fields.Text, Field(None, max_length=MAX_NOTE_CHARS, description="For the others; needs `reviewed`.")
@@ -150,12 +149,6 @@ class AgreementReply(Schema):
         )  # fmt: skip
 
 
-class ReviewParams(QueryParams):
-    trace_id: str | None = Field(
-        None, description="The trace of the request, where several requests share its id."
-    )
-
-
 class OpenRequestParams(FilterParams):
     filters = REQUEST_FILTERS
 
@@ -185,7 +178,9 @@ class ReviewEndpoints:
         failures=(400, 404, 409, 503),
         example=Example(body={"state": "reviewed", "note": "The help page is outdated."}),
     )
-    async def _change(self, request: web.Request, principal: Principal, params: ReviewParams) -> ReviewReply:
+    async def _change(
+        self, request: web.Request, principal: Principal, params: OneRequestParams
+    ) -> ReviewReply:
         """The caller's key is the reviewer. What somebody else has reserved or reviewed is refused with 409, which
         names them, until the reservation has expired; an admin may open it."""
         given = validate_body(ReviewInput, await read_json(request, self._max_body_bytes))
@@ -194,7 +189,7 @@ class ReviewEndpoints:
         state = None if given.state == "open" else ReviewState(given.state)
         request_id = request.match_info["request_id"]
         changed = await self._reviews.change(
-            request_id, state, principal, note=given.note, trace_id=params.trace_id
+            request_id, state, principal, note=given.note, trace_id=params.trace_id, row=params.row
         )
         return ReviewReply(review=ReviewShape.of(changed.review))
 

@@ -10,6 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
+import orjson
 from pydantic import Field, WithJsonSchema, create_model
 
 from gateway.api.native.http_responses import NextCursor, UnknownKeys, embed_json, embed_json_text
@@ -210,6 +211,12 @@ class LoggedRow(Schema):
     @classmethod
     def of(cls, record: RequestRecord, feedback: FeedbackSummary) -> LoggedRow:
         return cls.model_validate(_request_fields(record, feedback))
+
+    @classmethod
+    def render(cls, record: RequestRecord, feedback: FeedbackSummary) -> bytes:
+        """Return the JSON of a row, in half the time that checking its fields takes."""
+        fields = _request_fields(record, feedback)
+        return orjson.dumps({name: fields[name] for name in cls.model_fields}, default=Schema.model_dump)
 
 
 def logged_rows(

@@ -10,7 +10,9 @@ from gateway.api.native.filters import FilterParams, NumberCursor
 from gateway.api.native.http_responses import NextCursor, UnknownKeys
 from gateway.api.native.schemas import LoggedRow, Time, format_time
 from gateway.errors import BadInput
+from gateway.models.clock import format_rfc3339
 from gateway.models.feedback import NO_FEEDBACK
+from gateway.models.ids import path_segment
 from gateway.models.principal import Principal, Role
 from gateway.query.filters import REQUEST_FILTERS
 from gateway.query.search import (
@@ -21,6 +23,7 @@ from gateway.query.search import (
     SearchSlice,
     TextMatch,
     TextPlace,
+    WaitingHit,
     Words,
 )
 from gateway.web.endpoint import Endpoint, Example, Schema
@@ -102,6 +105,27 @@ class HitShape(Schema):
     matches: list[MatchShape]
 
 
+class WaitingShape(Schema):
+    feedback_id: str
+    id: str = Field(description="What it was given on, which is not logged yet.")
+    created_at: Time
+    before: str
+    match: str
+    after: str
+
+    @classmethod
+    def of(cls, found: WaitingHit) -> "WaitingShape":
+        entry, snippet = found.entry, found.snippet
+        return cls(
+            feedback_id=entry.feedback_id,
+            id=entry.subject_id,
+            created_at=format_rfc3339(entry.created_at_us),
+            before=snippet.before,
+            match=snippet.match,
+            after=snippet.after,
+        )
+
+
 class SearchReply(Schema):
     ids: list[NamedRecord] = Field(
         description="What has `q` as its id or name, whatever the filters; empty with a `cursor`."
@@ -114,6 +138,10 @@ class SearchReply(Schema):
     searched: int = Field(description="Requests that were looked at.")
     is_complete: bool = Field(description="Whether nothing is left to look at; else go on with the cursor.")
     unknown_keys: UnknownKeys
+    waiting: list[WaitingShape] | None = Field(
+        description="Comments that contain the words, of feedback whose request is not logged, the newest of the"
+        " latest 2,000; only without a cursor and without filters but time. Null: there was no time to look."
+    )
 
     @classmethod
     def of(cls, ids: tuple[IdMatch, ...], found: SearchSlice) -> "SearchReply":
@@ -131,6 +159,7 @@ class SearchReply(Schema):
             searched=found.searched,
             is_complete=found.is_complete,
             unknown_keys=list(found.unknown_keys),
+            waiting=None if found.waiting is None else [WaitingShape.of(each) for each in found.waiting],
         )
 
 
@@ -168,6 +197,6 @@ class SearchEndpoints:
 
 def _path_of(found: IdMatch) -> str:
     if found.kind in (IdKind.REQUEST, IdKind.RESPONSE):
-        request_id, trace_id = quote(found.request_id or "", safe=""), quote(found.trace_id or "", safe="")
+        request_id, trace_id = path_segment(found.request_id or ""), quote(found.trace_id or "", safe="")
         return f"/api/v1/requests/{request_id}?trace_id={trace_id}"
-    return f"/api/v1/{_PATHS[found.kind]}/{quote(found.id, safe='')}"
+    return f"/api/v1/{_PATHS[found.kind]}/{path_segment(found.id)}"

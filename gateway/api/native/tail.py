@@ -1,6 +1,5 @@
 """`/api/v1/requests/tail`: new requests as server-sent events."""
 
-import orjson
 from aiohttp import web
 from pydantic import Field
 
@@ -20,8 +19,7 @@ from gateway.web.event_stream import EVENT_STREAM, last_event_id, render_event, 
 
 def render_row(record: RequestRecord, feedback: FeedbackSummary) -> bytes:
     """Return a row of the list as an event whose id is the position to go on from."""
-    row = orjson.dumps(LoggedRow.of(record, feedback).model_dump())
-    return render_event("request", record.seq, row)
+    return render_event("request", record.seq, LoggedRow.render(record, feedback))
 
 
 class TailParams(FilterParams):

@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.api.native import http_responses as responses
-from gateway.api.native.metrics import TimedMetricsFields, UserListParams, timed_metrics_fields
+from gateway.api.native.metrics import PartialFields, TimedMetricsFields, UserListParams, timed_metrics_fields
 from gateway.api.native.schemas import Time, format_time
 from gateway.models.principal import Principal, Role
 from gateway.models.request import NANOUSD_PER_USD
@@ -94,6 +94,7 @@ class UserListReply(Schema):
     data: list[UserRow]
     next_cursor: responses.NextCursor
     unknown_keys: responses.UnknownKeys
+    partial: PartialFields | None = Field(description="Null where all requests count.")
 
 
 class UserEndpoints:
@@ -114,11 +115,16 @@ class UserEndpoints:
     ) -> UserListReply:
         """The end users of the requests that match all filters, with the metrics of these requests."""
         asked, order = params.metrics_query(principal.tenant), params.metrics_order()
-        found = await self._users.find(asked, params.prefix or "", order, params.page())
+        found = await self._users.find(asked, params.prefix or "", order, params.page(), params.within)
         cursor = None if found.next_offset is None else str(found.next_offset)
         # Percentiles of many users take long, and other callers' streams run on this thread.
         rows = await asyncio.to_thread(lambda: [UserRow.of(user) for user in found.users])
-        return UserListReply(data=rows, next_cursor=cursor, unknown_keys=list(found.unknown_keys))
+        return UserListReply(
+            data=rows,
+            next_cursor=cursor,
+            unknown_keys=list(found.unknown_keys),
+            partial=PartialFields.of(found.partial),
+        )
 
     @Endpoint("GET", USER_PATH, Role.READ, "Read one user", failures=(400, 404, 503, 504))
     async def _show(self, request: web.Request, principal: Principal, _: QueryParams) -> UserReply:

@@ -15,9 +15,11 @@ from gateway.api.portkey.filters import ExportFilters, PageNumber, whole_number
 from gateway.api.portkey.log_object import UrlResolver
 from gateway.api.portkey.schemas import iso_time
 from gateway.datasets.files import ExportLinks
-from gateway.datasets.formats import Column, JsonLines, Selection
+from gateway.datasets.formats import Column, JsonLines
 from gateway.datasets.jobs import ExportJobs
+from gateway.datasets.row_writer import Selection
 from gateway.models.export import Export, ExportStatus
+from gateway.models.feedback import Feedback
 from gateway.models.filters import Page
 from gateway.models.principal import Principal, Role
 from gateway.web.bodies import abbreviate, read_query_body, validate_body
@@ -43,7 +45,7 @@ def _select(filters: Mapping[str, object]) -> Selection:
 COLUMNS = (
     "id", "trace_id", "created_at", "request", "response", "is_success", "ai_org", "ai_model", "req_units",
     "res_units", "total_units", "request_url", "cost", "cost_currency", "response_time", "response_status_code",
-    "mode", "config", "prompt_slug", "metadata",
+    "mode", "config", "prompt_slug", "metadata", "feedback",
 )  # fmt: skip
 
 
@@ -57,8 +59,23 @@ def _export_columns(url_of: UrlResolver) -> Mapping[str, Column]:
         "response": Column(lambda logged: _embed_body(log_object.response_body(logged)), needs_bodies=True),
         "config": Column(lambda logged: None),
         "metadata": Column(lambda logged: dict(logged.record.metadata)),
+        # Beyond the columns of their document; written only where it is asked for.
+        "feedback": Column(lambda logged: list(map(_feedback_entry, logged.feedback)), needs_feedback=True),
     }
     return {name: others.get(name) or of_record(name) for name in COLUMNS}
+
+
+def _feedback_entry(entry: Feedback) -> dict[str, object]:
+    return {
+        "id": entry.feedback_id,
+        "value": entry.value,
+        "weight": entry.weight,
+        "metadata": dict(entry.metadata),
+        "comment": entry.comment,
+        "label": entry.label,
+        "via": entry.target.value,
+        "created_at": iso_time(entry.created_at_us),
+    }
 
 
 def _embed_body(body: bytes | None) -> orjson.Fragment | None:

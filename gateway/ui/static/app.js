@@ -122,4 +122,6 @@ document.addEventListener("keydown", (event) => {
 
 for (const button of document.querySelectorAll("[data-help], [data-copy], [data-copy-from]")) button.hidden = false;
 showLocalTimes(document);
-document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+for (const place of document.querySelectorAll(".bar [aria-current], .tabs [aria-current]")) {
+  place.scrollIntoView({ block: "nearest", inline: "center" });
+}

@@ -31,7 +31,9 @@ function badge(request) {
   return element("span", { class: `badge ${kind}` }, `${request.status ?? "–"}${outcome}`);
 }
 
-const requestPage = (request) => `/ui/requests/${encodeURIComponent(request.request_id)}?trace_id=${encodeURIComponent(request.trace_id)}`;
+// As `path_segment` of the server: browsers take `.` and `..` out of paths.
+const segment = (name) => encodeURIComponent(/^~*\.{1,2}$/.test(name) ? `~${name}` : name);
+const requestPage = (request) => `/ui/requests/${segment(request.request_id)}?trace_id=${encodeURIComponent(request.trace_id)}`;
 
 function time(request) {
   const made = element("a", { href: requestPage(request), "data-item": "" }, "");
@@ -44,7 +46,7 @@ function tokens(request) {
   return number ? formats.count.format(number) : "–";
 }
 
-const named = (place, name) => (name ? link(`/ui/${place}/${encodeURIComponent(name)}`, name) : "");
+const named = (place, name) => (name ? link(`/ui/${place}/${segment(name)}`, name) : "");
 const duration = (ms) => (ms === null ? "–" : formats.duration(ms));
 
 // What a column shows; the others show the field of their name. Nobody has given feedback yet.
@@ -55,7 +57,7 @@ const shown = {
   prompt: (request) => [request.prompt, request.prompt_version].filter(Boolean).join(" "),
   user: (request) => named("users", request.user),
   session: (request) => named("sessions", request.session),
-  trace: (request) => link(`/ui/traces/${encodeURIComponent(request.trace_id)}`, request.trace_id.length > 12 ? `${request.trace_id.slice(0, 12)}…` : request.trace_id),
+  trace: (request) => link(`/ui/traces/${segment(request.trace_id)}`, request.trace_id.length > 12 ? `${request.trace_id.slice(0, 12)}…` : request.trace_id),
   feedback: () => "",
   duration: (request) => duration(request.latency_ms),
   first_byte: (request) => duration(request.time_to_first_byte_ms),

@@ -1,0 +1,1 @@
+"""Langfuse's API: scores under `/langfuse`, and the import of its exports."""

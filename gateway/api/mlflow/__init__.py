@@ -1,0 +1,1 @@
+"""MLflow's API: assessments of traces under `/mlflow`."""

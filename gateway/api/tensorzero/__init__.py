@@ -1,0 +1,1 @@
+"""TensorZero's API: feedback under `/tensorzero`, and the import of its tables."""
