@@ -99,7 +99,7 @@ class Ambiguous(Conflict, code="ambiguous"):
         self,
         message: str,
         *,
-        candidates: Sequence[Mapping[str, str | None]],
+        candidates: Sequence[Mapping[str, str | int | None]],
         field: str | None = None,
         hint: str | None = None,
     ) -> None:

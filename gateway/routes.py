@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -12,8 +11,10 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.models.addresses import OWN_PREFIXES
+from gateway.proxy.in_flight import InFlight
+from gateway.proxy.incoming import IncomingRequest
 from gateway.web.endpoint import Api
-from gateway.web.middleware import AuthMiddleware, error_response
+from gateway.web.middleware import AuthMiddleware, add_behind_header, error_response
 
 _OWN_PATH = re.compile(
     "(?:" + "|".join(map(re.escape, OWN_PREFIXES)) + r")(?![^/?])|/(?![^?])", re.IGNORECASE
@@ -47,17 +48,25 @@ def _normalize(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Dispatches each request to the APIs or the proxy, before aiohttp's router; counts its own in a context."""
+    """Dispatches each request to the APIs or the proxy, before aiohttp's router; counts its own."""
 
     apis: Handler
-    proxy: Handler
-    own_requests: AbstractContextManager[None]
+    proxy: Callable[[IncomingRequest], Awaitable[web.StreamResponse]]
+    own_requests: InFlight
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        if is_own_path(request.raw_path):
-            with self.own_requests:
-                return await self.apis(request)
-        return await self.proxy(request)
+    def __call__(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        return (
+            self._answer(request)
+            if is_own_path(request.raw_path)
+            else self.proxy(IncomingRequest.of(request))
+        )
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        task = self.own_requests.begin()
+        try:
+            return await self.apis(request)
+        finally:
+            self.own_requests.end(task)
 
 
 def build_application(apis: Sequence[Api], middleware: AuthMiddleware) -> web.Application:
@@ -77,6 +86,7 @@ def build_application(apis: Sequence[Api], middleware: AuthMiddleware) -> web.Ap
             return error_response(api_of(request.path, apis), missing)
 
     app = web.Application(middlewares=[render_routing_errors])
+    app.on_response_prepare.append(add_behind_header)
     for api in apis:
         middleware.add_routes(app, api)
     return app

@@ -5,6 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.alerts.declared import Declared
+from gateway.alerts.definition import rules_of_file
+from gateway.alerts.destinations import Destinations
+from gateway.alerts.rules import DeclaredRule, RuleSettings, check_rule
+from gateway.alerts.webhooks import DeclaredWebhook, WebhookSettings, check_settings
 from gateway.auth.allowed_hosts import AllowedHosts
 from gateway.auth.api_keys import hash_token
 from gateway.auth.feedback_tokens import TokenKeys
@@ -14,12 +19,17 @@ from gateway.errors import BadInput
 from gateway.feedback.payloads import SCALES, KeyScales
 from gateway.feedback.service import FeedbackSettings
 from gateway.models.addresses import is_loopback
+from gateway.models.alerts import AlertRule
+from gateway.models.cached_answer import CacheSettings
 from gateway.models.exchange import PayloadPolicy, strictest_policy
 from gateway.models.principal import Principal
+from gateway.models.route import Route
 from gateway.proxy.handler import LogPolicy, ProxySettings
 from gateway.recording.log_ingestion import LogPolicy as IngestionPolicy
 from gateway.routing.plan import Router
+from gateway.routing.portkey_config import parse_config
 from gateway.routing.providers import BaseUrlProblem, Provider, build_provider, find_problem
+from gateway.routing.route_table import RouteTable, check_targets
 from gateway.store.base import Store
 from gateway.telemetry import FeedbackExport, Reporter, open_feedback_export, open_reporter
 from gateway.upstream.request import Timeouts
@@ -42,6 +52,12 @@ class Runtime:
     allowed_hosts: AllowedHosts
     token_keys: TokenKeys | None
     feedback: FeedbackSettings
+    alerts: tuple[AlertRule, ...]
+    # What webhooks may call, and those of the file by name.
+    destinations: Destinations
+    webhooks: Mapping[str, DeclaredWebhook]
+    rules: Mapping[str, DeclaredRule]
+    cache: CacheSettings
 
 
 def build_runtime(config: Config) -> Runtime:
@@ -59,18 +75,69 @@ def build_runtime(config: Config) -> Runtime:
     secrets = [key.get_secret_value() for key in tokens.keys]
     return Runtime(
         config,
-        ProxySettings(build_router(config), policy, config.server.max_in_flight, config.server.read_timeout),
+        ProxySettings(
+            build_router(config),
+            build_routes(config),
+            policy,
+            config.server.max_in_flight,
+            config.server.read_timeout,
+            config.server.commit_within,
+        ),
         log_policy=lambda principal, name: policy(principal.name, by_provider.get(name)),
         principals=_principals(config),
         allowed_hosts=AllowedHosts(config.server.allowed_hosts),
         token_keys=TokenKeys.from_secrets(secrets, tokens.ttl_seconds),
         feedback=FeedbackSettings(config.feedback.orphan_window, KeyScales(default_scale, scales)),
+        alerts=build_alert_rules(config),
+        destinations=Destinations(config.webhooks.allow_internal),
+        webhooks=_declared_webhooks(config),
+        rules=_declared_rules(config),
+        cache=CacheSettings(config.cache.max_bytes, config.cache.min_score, config.cache.scope),
     )
+
+
+def _declared_rules(config: Config) -> dict[str, DeclaredRule]:
+    declared: dict[str, DeclaredRule] = {}
+    for place, each in enumerate(config.rules):
+        settings = RuleSettings(**each.model_dump(exclude={"name", "tenant"}))
+        try:
+            check_rule(settings)
+        except BadInput as error:
+            field = f"rules[{place}].{error.field}"
+            raise BadInput(error.message, field=field, hint=error.hint) from error
+        declared[each.name] = Declared(each.tenant, settings)
+    return declared
+
+
+def _declared_webhooks(config: Config) -> dict[str, DeclaredWebhook]:
+    destinations = Destinations(config.webhooks.allow_internal)
+    declared: dict[str, DeclaredWebhook] = {}
+    for place, each in enumerate(config.webhooks.endpoints):
+        old = each.old_secret
+        settings = WebhookSettings(
+            name=each.name, url=each.url, events=each.events, filters=each.filters, include=each.include,
+            secret=each.secret.get_secret_value(), old_secret=None if old is None else old.get_secret_value(),
+        )  # fmt: skip
+        try:
+            check_settings(settings)
+            destinations.check_unresolved(each.url)
+        except BadInput as error:
+            field = f"webhooks.endpoints[{place}].{error.field}"
+            raise BadInput(error.message, field=field, hint=error.hint) from error
+        declared[each.name] = Declared(each.tenant, settings)
+    return declared
 
 
 # What of these sections a reload replaces; the rest takes a restart.
 _RELOADABLE_FIELDS = {
-    "server": {"allowed_hosts", "allow_custom_hosts", "drain_seconds", "max_in_flight", "read_timeout"},
+    "server": {
+        "allowed_hosts",
+        "allow_custom_hosts",
+        "commit_within",
+        "drain_seconds",
+        "max_in_flight",
+        "read_timeout",
+    },
     "storage": {"payloads", "retention_days"},
 }
 
@@ -96,6 +163,24 @@ def build_router(config: Config) -> Router:
     return Router(providers, default, hosts, lambda url: build_provider("custom", url, tls=trust))
 
 
+def build_alert_rules(config: Config) -> tuple[AlertRule, ...]:
+    """Return the alerts of the file. Raises BadInput."""
+    given = (alert.model_dump(mode="json", exclude={"tenant"}) for alert in config.alerts)
+    return rules_of_file([(fields, alert.tenant) for fields, alert in zip(given, config.alerts, strict=True)])
+
+
+def build_routes(config: Config) -> RouteTable:
+    """Return the routes of the file. Raises BadInput or Forbidden by the path of what cannot be used."""
+    hosts = config.server.allow_custom_hosts
+    routes: dict[str, Route] = {}
+    for name, given in config.routes.items():
+        field = f"routes.{name}"
+        routes[name] = parse_config(given, field)
+        check_targets(routes[name], config.providers, hosts, field)
+    of_keys = {key.name: key.route for key in config.keys if key.route is not None}
+    return RouteTable(routes, of_keys, config.providers, hosts)
+
+
 def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
     """Return how much is kept of the requests of a provider by its name, for all keys."""
     by_provider = {name: provider.payloads for name, provider in config.providers.items()}
@@ -103,12 +188,18 @@ def build_provider_policy(config: Config) -> Callable[[str], PayloadPolicy]:
 
 
 def build_price_table(config: Config) -> PriceTable:
-    rates = {
+    return PriceTable(configured_rates(config), prices_as(config))
+
+
+def configured_rates(config: Config) -> dict[str, ConfiguredPrice]:
+    return {
         name: ConfiguredPrice(price.input, price.output, price.cached, price.cache_write)
         for name, price in config.prices.items()
     }
-    prices_as = {name: p.prices_as for name, p in config.providers.items() if p.prices_as is not None}
-    return PriceTable(rates, prices_as)
+
+
+def prices_as(config: Config) -> dict[str, str]:
+    return {name: p.prices_as for name, p in config.providers.items() if p.prices_as is not None}
 
 
 def build_base_url_lookup(config: Config) -> Callable[[str], str | None]:
@@ -123,7 +214,12 @@ def config_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
         (f"providers.{name}.base_url", find_problem(each.base_url, each.version_path))
         for name, each in config.providers.items()
     )
-    return [*access_warnings(config), *((field, fault) for field, fault in found if fault is not None)]
+    routes = (warning for route in build_routes(config).routes.values() for warning in route.warnings)
+    return [
+        *access_warnings(config),
+        *((field, fault) for field, fault in found if fault is not None),
+        *((warning.field, BaseUrlProblem(warning.message, "")) for warning in routes),
+    ]
 
 
 def access_warnings(config: Config) -> list[tuple[str, BaseUrlProblem]]:
@@ -197,17 +293,19 @@ def _payload_policy(config: Config) -> LogPolicy:
 
 def _build_provider(name: str, config: ProviderConfig, trust: ssl.SSLContext) -> Provider:
     timeouts = config.timeouts
+    keys = config.api_keys if config.api_key is None else (config.api_key,)
     return build_provider(
         name,
         config.base_url,
         tls=trust if config.ca_file is None else _load_trust(name, config.ca_file),
         version_path=config.version_path,
-        api_key=None if config.api_key is None else config.api_key.get_secret_value(),
+        api_keys=[key.get_secret_value() for key in keys],
         auth=config.auth,
         headers=config.headers,
         timeouts=Timeouts(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
         payloads=config.payloads,
         include_usage=config.include_usage,
+        websocket=config.websocket,
         max_connections=config.max_connections,
         keepalive_seconds=config.keepalive_seconds,
     )

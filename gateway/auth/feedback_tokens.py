@@ -28,11 +28,13 @@ class FeedbackTokens:
     def __init__(self, keys: TokenKeys | None = None) -> None:
         self.keys = keys
 
-    def issue(self, scope: FeedbackScope, tenant: str | None, key_name: str | None) -> bytes:
+    def issue(
+        self, scope: FeedbackScope, tenant: str | None, key_name: str | None, expires_at: int | None = None
+    ) -> bytes:
         """Return a new token with tenant and key of the request in its scope."""
         assert self.keys is not None
         secret = self.keys.secrets[0]
-        expires_at = int(time.time()) + self.keys.ttl_seconds
+        expires_at = expires_at or self.keys.expires_at()
         claims = orjson.dumps((expires_at, scope.trace_id, scope.request_id, tenant, key_name))
         signed = secret.prefix + _encode(claims)
         return signed + b"." + secret.sign(signed)
@@ -84,6 +86,10 @@ class TokenKeys:
     def from_secrets(cls, secrets: Sequence[str], ttl_seconds: int) -> TokenKeys | None:
         """Return the keys of these secrets; None without any."""
         return cls(tuple(map(_SigningKey, secrets)), ttl_seconds) if secrets else None
+
+    def expires_at(self) -> int:
+        """Return when a token that is issued now expires, in seconds since the epoch."""
+        return int(time.time()) + self.ttl_seconds
 
 
 def _encode(data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +11,8 @@ import structlog
 
 from gateway import errors
 from gateway.models.clock import format_rfc3339, now_us
-from gateway.models.exchange import Exchange, was_proxied
 from gateway.models.principal import Principal
-from gateway.models.quota import Quota, QuotaStatus, QuotaUsage, Unit, Window
-from gateway.models.request import Facts
+from gateway.models.quota import QuotaStatus, QuotaUsage, Unit, Window
 from gateway.store.base import Admin
 
 log = structlog.get_logger("gateway.auth")
@@ -44,13 +42,12 @@ class _Counter:
 
 
 class Quotas:
-    """Counts usage of keys with limits, on one event loop except `observe`."""
+    """Counts requests of keys with limits; tokens and money are counted with the rows that use them."""
 
     def __init__(self, store: Admin) -> None:
         self._store = store
         self._counters: dict[CounterKey, _Counter] = {}
-        self._limits: dict[str, tuple[Quota, ...]] = {}
-        self._pending_usage: deque[tuple[str, int, int, int]] = deque()
+        self._is_due = asyncio.Event()
         self._sync_lock = asyncio.Lock()
         self._is_closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -63,6 +60,7 @@ class Quotas:
     async def close(self) -> None:
         # Not cancelled: usage that the store has, but has not confirmed yet, would be added again.
         self._is_closing.set()
+        self._is_due.set()
         if self._task is not None:
             await self._task
         await self._sync()
@@ -71,9 +69,7 @@ class Quotas:
         """Count a request; return the limit with the largest share used. Raises LimitExceeded."""
         if not caller.limits or caller.name is None:
             return None
-        self._limits[caller.name] = caller.limits
         at_us = now_us()
-        self._count_pending_usage()
         counters = [self._counter((caller.name, each.unit, each.window), at_us) for each in caller.limits]
         spent = [
             QuotaStatus(limit, counter.used, counter.ends_at_us)
@@ -92,9 +88,12 @@ class Quotas:
         counter = counters[nearest]
         return QuotaStatus(caller.limits[nearest], counter.used, counter.ends_at_us)
 
+    def on_usage_stored(self) -> None:
+        """Load the usage soon, which has grown."""
+        self._is_due.set()
+
     def usage(self, caller: Principal) -> list[QuotaStatus]:
         at_us = now_us()
-        self._count_pending_usage()
         found = []
         for limit in caller.limits:
             counter = self._counters.get((caller.name or "", limit.unit, limit.window))
@@ -107,21 +106,6 @@ class Quotas:
             with contextlib.suppress(errors.StoreUnavailable):
                 self._apply_stored_usage(await self._store.spendings())
 
-    def observe(self, exchange: Exchange, facts: Facts) -> None:
-        if exchange.key_name not in self._limits or not was_proxied(exchange.path):
-            return
-        tokens = (facts.usage.prompt_tokens or 0) + (facts.usage.completion_tokens or 0)
-        nanousd = facts.cost.nanousd if facts.cost is not None else 0
-        self._pending_usage.append((exchange.key_name, exchange.ended_at_us, tokens, nanousd))
-
-    def _count_pending_usage(self) -> None:
-        while self._pending_usage:
-            name, at_us, tokens, nanousd = self._pending_usage.popleft()
-            for limit in self._limits[name]:
-                counter = self._counter((name, limit.unit, limit.window), at_us)
-                if at_us >= counter.starts_at_us:
-                    counter.unstored += {Unit.TOKENS: tokens, Unit.USD: nanousd}.get(limit.unit, 0)
-
     def _counter(self, key: CounterKey, at_us: int) -> _Counter:
         counter = self._counters.get(key)
         if counter is None or at_us >= counter.ends_at_us:
@@ -130,13 +114,13 @@ class Quotas:
         return counter
 
     async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_SECONDS):
-                    await self._is_closing.wait()
-                    return
+        while not self._is_closing.is_set():
+            self._is_due.clear()
             if self._counters:
                 await self._sync()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_SECONDS):
+                    await self._is_due.wait()
 
     async def _sync(self) -> None:
         try:
@@ -151,7 +135,6 @@ class Quotas:
             log.exception("quota usage could not be stored")
 
     async def _store_usage(self) -> None:
-        self._count_pending_usage()
         unstored = [(key, counter, counter.unstored) for key, counter in self._counters.items()]
         if spent := [QuotaUsage(*key, counter.starts_at_us, n) for key, counter, n in unstored if n]:
             await self._store.spend(spent)

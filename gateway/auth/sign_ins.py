@@ -36,9 +36,10 @@ class SignInStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A new sign-in: the value of its cookie, and how long it lasts."""
+    """A new sign-in: the value of its cookie, the key's name, and how long it lasts."""
 
     token: str
+    name: str | None
     seconds: int = SIGN_IN_SECONDS
 
 
@@ -64,7 +65,7 @@ class SignIns:
         now = now_us()
         digest = hash_token(strip_scheme(key.strip()))
         await self._store.sign_in(hash_token(token), digest, now, now + SIGN_IN_SECONDS * 1_000_000)
-        return SignIn(token)
+        return SignIn(token, principal.name)
 
     async def sign_out(self, token: str) -> None:
         await self._store.sign_out(hash_token(token))

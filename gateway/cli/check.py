@@ -9,7 +9,14 @@ from gateway.cli.options import config_option, find_config_file, is_store_missin
 from gateway.config import Config, load_config
 from gateway.models.addresses import database_name, is_loopback
 from gateway.routing.providers import chat_url
-from gateway.runtime import build_reporter, build_router, config_warnings, require_keys
+from gateway.runtime import (
+    build_alert_rules,
+    build_reporter,
+    build_router,
+    build_routes,
+    config_warnings,
+    require_keys,
+)
 from gateway.store import check_driver, inspect_store
 
 
@@ -32,12 +39,14 @@ def check_command(config_file: Path | None) -> None:
         url = chat_url(provider.base_url, provider.version_path, provider.auth)
         click.echo(f"  {name:<10} {url}")
     for field, fault in config_warnings(config):
-        click.echo(f"warning: {file}: {field}: {fault.says} {fault.do}", err=True)
+        click.echo(f"warning: {file}: {field}: {fault.says} {fault.do}".rstrip(), err=True)
 
 
 def _check_startable(config: Config) -> None:
     """Raise what would keep a gateway with this configuration from starting on this machine."""
     build_router(config)
+    build_routes(config)
+    build_alert_rules(config)
     build_reporter(config).close()
     url = config.storage.url
     check_driver(url)
@@ -56,6 +65,8 @@ def _summary(config: Config) -> list[tuple[str, str]]:
         ("providers", ", ".join(config.providers)),
         ("default", _describe_default_provider(config)),
         ("keys", _describe_keys(config)),
+        ("routes", ", ".join(config.routes) or "none here"),
+        ("alerts", ", ".join(alert.name for alert in config.alerts) or "none here"),
         ("storage", f"{database_name(storage.url)} ({how_stored})"),
     ]
 

@@ -43,8 +43,12 @@ def filter_options(searchable: FilterSchema) -> Callable[[Command], Command]:
 
 def parse_filter(schema: FilterSchema, given: Mapping[str, str | None], where: Sequence[str] = ()) -> Filter:
     """Return the condition of a command. Raises BadInput or click.BadParameter."""
-    flags = ((name.removeprefix("by_"), text) for name, text in given.items() if text is not None)
-    return schema.to_filter((*flags, *map(split_pair, where)))
+    return schema.to_filter((*given_flags(given), *map(split_pair, where)))
+
+
+def given_flags(given: Mapping[str, str | None]) -> list[tuple[str, str]]:
+    """Return the criteria that were given as flags, by name."""
+    return [(name.removeprefix("by_"), text) for name, text in given.items() if text is not None]
 
 
 def split_pair(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tuple[str, str]:
@@ -53,6 +57,16 @@ def split_pair(text: str, flag: str = "--where", form: str = "NAME=VALUE") -> tu
     if not (name and separator):
         raise click.BadParameter(f"{text!r} is not {form}.", param_hint=flag)
     return name, value
+
+
+def pairs_by_name(where: Sequence[str]) -> dict[str, str]:
+    """Return filters that are stored, by name. Raises click.BadParameter for one that is given twice."""
+    given: dict[str, str] = {}
+    for name, value in map(split_pair, where):
+        if name in given:
+            raise click.BadParameter(f"{name} is given twice.", param_hint="--where")
+        given[name] = value
+    return given
 
 
 def warn_of_unknown_keys(names: tuple[str, ...]) -> None:

@@ -1,72 +1,33 @@
-"""`gateway import`: import requests and feedback from log exports of Portkey and Helicone."""
+"""`gateway import`: import requests and feedback from exports of other products."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import click
 
-from gateway.api.helicone import imported as helicone
-from gateway.api.portkey import imported as portkey
 from gateway.cli import FAILURE, options
 from gateway.cli.filters import split_pair
+from gateway.cli.import_formats import AUTO, FORMATS, RowSpool, Translator
 from gateway.cli.output import Progress, escape_unprintable, print_lines
 from gateway.cli.row_reader import FileRow, read_rows
 from gateway.config import Config
 from gateway.errors import BadInput
-from gateway.feedback.payloads import SCALES, Scale
+from gateway.feedback.imported import ImportedFeedback, RowKind, find_imported_entries
+from gateway.feedback.payloads import SCALES
 from gateway.feedback.service import FeedbackService
 from gateway.models.addresses import database_name
 from gateway.models.feedback import Feedback
-from gateway.models.principal import Principal
 from gateway.models.request import ImportedRequest
 from gateway.recording.interpreter import CostCalculator
 from gateway.recording.log_ingestion import LogImport
 from gateway.runtime import build_base_url_lookup, build_price_table, build_provider_policy
 from gateway.store.base import Store
 
-AUTO, HELICONE, PORTKEY = "auto", "helicone", "portkey"
-DIALECTS = (AUTO, HELICONE, PORTKEY)
-
 # Stored at a time: little enough that a gateway on the same store does not wait for long.
 BATCH_ROWS = 200
 BATCH_BYTES = 8 * 1024 * 1024
-
-Row = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Translator:
-    """Turns rows of an export into requests with feedback."""
-
-    dialect: str
-    tenant: str | None
-    scale: Scale
-    # Our names of providers by those in the rows, in lower case.
-    renames: Mapping[str, str]
-
-    def translate(self, row: Row) -> ImportedRequest:
-        """Return the request of a row. Raises BadInput for a row without its required fields."""
-        dialect = _dialect_of(row) if self.dialect == AUTO else self.dialect
-        importer = Principal(f"import:{dialect}", frozenset(), self.tenant)
-        if dialect == HELICONE:
-            request = helicone.to_imported_request(row, importer)
-        else:
-            request = portkey.to_imported_request(row, importer, self.scale)
-        provider = self.renames.get(request.exchange.provider.lower())
-        if provider is None:
-            return request
-        return replace(request, exchange=replace(request.exchange, provider=provider))
-
-
-def _dialect_of(row: Row) -> str:
-    if helicone.is_helicone_row(row):
-        return HELICONE
-    if portkey.is_portkey_row(row):
-        return PORTKEY
-    fault = "has neither the created_at of Portkey nor the request_created_at of Helicone."
-    raise BadInput(fault, field="row", hint="A row needs the time of its request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +38,8 @@ class ImportCounts:
     feedback: int
 
 
-ImportBatch = Callable[[Sequence[ImportedRequest]], Awaitable[ImportCounts]]
+# Takes requests, and feedback that names its subject.
+ImportBatch = Callable[[Sequence[ImportedRequest], Sequence[ImportedFeedback]], Awaitable[ImportCounts]]
 
 
 @asynccontextmanager
@@ -86,10 +48,13 @@ async def open_import(config: Config) -> AsyncIterator[ImportBatch]:
     async with options.open_or_create_store(config.storage.url) as store, options.audited(store, "import"):
         history = _build_history(store, config)
 
-        async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
+        async def import_batch(
+            batch: Sequence[ImportedRequest], named: Sequence[ImportedFeedback]
+        ) -> ImportCounts:
             # Requests first: if this ends in between, the next import adds the feedback.
             requests = await history.import_requests(batch)
-            return ImportCounts(requests, await FeedbackService(store).insert_missing(_feedback_of(batch)))
+            entries = [*_feedback_of(batch), *await find_imported_entries(store, named)]
+            return ImportCounts(requests, await FeedbackService(store).insert_missing(entries))
 
         yield import_batch
 
@@ -99,17 +64,22 @@ async def open_dry_run(config: Config) -> AsyncIterator[ImportBatch]:
     """Yield the function that counts what of a batch would be stored."""
     if options.is_store_missing(config.storage.url):
 
-        async def count_all(batch: Sequence[ImportedRequest]) -> ImportCounts:
-            return ImportCounts(len(batch), len(_feedback_of(batch)))
+        async def count_all(
+            batch: Sequence[ImportedRequest], named: Sequence[ImportedFeedback]
+        ) -> ImportCounts:
+            return ImportCounts(len(batch), len(_feedback_of(batch)) + len(named))
 
         yield count_all
         return
     async with options.open_existing_store(config.storage.url) as store:
         history = _build_history(store, config)
 
-        async def import_batch(batch: Sequence[ImportedRequest]) -> ImportCounts:
-            entries = await FeedbackService(store).find_missing(_feedback_of(batch))
-            return ImportCounts(len(await history.missing(batch)), len(entries))
+        async def import_batch(
+            batch: Sequence[ImportedRequest], named: Sequence[ImportedFeedback]
+        ) -> ImportCounts:
+            entries = [*_feedback_of(batch), *await find_imported_entries(store, named)]
+            missing = await FeedbackService(store).find_missing(entries)
+            return ImportCounts(len(await history.missing(batch)), len(missing))
 
         yield import_batch
 
@@ -128,14 +98,21 @@ class ImportTotals:
     """Counts of rows and feedback entries."""
 
     rows: int = 0
+    requests: int = 0
     added: int = 0
     refused: int = 0
+    # Rows of feedback alone, and rows that only add to others or are not kept here.
+    feedback_rows: int = 0
+    others: int = 0
     feedback: int = 0
     feedback_added: int = 0
 
     def lines(self, added: str) -> Iterator[str]:
-        there = f"{self.rows - self.added - self.refused:,} there already"
-        yield f"rows      {self.rows:,} read, {self.added:,} {added}, {there}, {self.refused:,} refused"
+        there = f"{self.requests - self.added:,} there already"
+        counts = [f"{self.rows:,} read", f"{self.added:,} {added}", there]
+        counts += [f"{self.feedback_rows:,} of feedback"] if self.feedback_rows else []
+        counts += [f"{self.others:,} of other things"] if self.others else []
+        yield f"rows      {', '.join(counts)}, {self.refused:,} refused"
         there = f"{self.feedback - self.feedback_added:,} there already"
         yield f"feedback  {self.feedback_added:,} {added}, {there}"
 
@@ -148,7 +125,7 @@ _INPUT_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 @click.option(
     "--from",
     "dialect",
-    type=click.Choice(DIALECTS),
+    type=click.Choice([AUTO, *FORMATS]),
     default=AUTO,
     show_default=True,
     help="Format of the rows; auto: detected by the fields of each row.",
@@ -173,10 +150,11 @@ def import_command(
     is_strict: bool,
     config: Config,
 ) -> int:
-    """Import requests and feedback from log exports of Portkey and query results of Helicone.
+    """Import requests and feedback from exports of Portkey, Helicone, Langfuse, LangSmith and TensorZero.
 
-    FILE holds JSON lines, an array or replies, plain or compressed with gzip or zstd; - is standard input. What
-    the store has is not added again, so an import that was interrupted can be repeated. Works on the store
+    FILE holds JSON lines, an array or replies, plain or compressed with gzip or zstd, or is a Parquet file or a
+    table with the name .csv; - is standard input. Tables that belong together are given together, in any order.
+    What the store has is not added again, so an import that was interrupted can be repeated. Works on the store
     itself, whether or not a gateway runs on it.
     """
     options.check_name("tenant", tenant)
@@ -196,50 +174,92 @@ def import_command(
 
 @dataclass(slots=True)
 class ImportJob:
-    """An import: rows are read and translated until there is a batch to store."""
+    """An import: rows are read and translated until there is a batch to store.
+
+    Requests that other tables add to wait until all files are read, and feedback until all requests are stored.
+    """
 
     translator: Translator
     import_batch: ImportBatch
     is_strict: bool
     _totals: ImportTotals = field(default_factory=ImportTotals)
-    _batch: list[ImportedRequest] = field(default_factory=list)
+    _requests: list[ImportedRequest] = field(default_factory=list)
+    _feedback: list[ImportedFeedback] = field(default_factory=list)
     _batch_bytes: int = 0
+    _incomplete: RowSpool = field(default_factory=RowSpool)
+    _unplaced: RowSpool = field(default_factory=RowSpool)
     _progress: Progress = field(default_factory=Progress)
 
     async def run(self, names: Sequence[str]) -> ImportTotals:
-        for name in names:
-            await self._read_file(name)
-        await self._flush()
+        with self._incomplete, self._unplaced:
+            for name in names:
+                rows = (each for row in read_rows(name) for each in self.translator.expand(row))
+                await self._take(((name, row) for row in rows), self._sort)
+            await self._take(self._incomplete.rows(), self._add_request)
+            # Requests first, so that feedback finds those that it is on.
+            await self._flush()
+            await self._take(self._unplaced.rows(), self._add_feedback)
+            await self._flush()
         return self._totals
 
-    async def _read_file(self, name: str) -> None:
-        rows = read_rows(name)
-        while not self._is_stopped and (row := next(rows, None)) is not None:
-            self._read(name, row)
-            if len(self._batch) >= BATCH_ROWS or self._batch_bytes >= BATCH_BYTES:
+    async def _take(
+        self, rows: Iterator[tuple[str, FileRow]], handle: Callable[[str, FileRow], None]
+    ) -> None:
+        while not self._is_stopped and (found := next(rows, None)) is not None:
+            name, row = found
+            try:
+                handle(name, row)
+            except BadInput as error:
+                self._totals.refused += 1
+                click.echo(escape_unprintable(f"{name}:{row.line}: {error}"), err=True)
+            is_large = self._batch_bytes >= BATCH_BYTES
+            if is_large or len(self._requests) + len(self._feedback) >= BATCH_ROWS:
                 await self._flush()
 
     @property
     def _is_stopped(self) -> bool:
         return self.is_strict and self._totals.refused > 0
 
-    def _read(self, name: str, row: FileRow) -> None:
+    def _sort(self, name: str, row: FileRow) -> None:
         self._totals.rows += 1
-        try:
-            if row.fault is not None:
-                raise row.fault
-            request = self.translator.translate(row.row)
-        except BadInput as error:
-            self._totals.refused += 1
-            click.echo(escape_unprintable(f"{name}:{row.line}: {error}"), err=True)
+        if row.fault is not None:
+            raise row.fault
+        found, kind = self.translator.recognise(row.row)
+        if kind is RowKind.REQUEST and found.read_context is None:
+            self._add_request(name, row)
             return
-        self._batch.append(request)
+        if self._totals.rows % BATCH_ROWS == 0:
+            self._report_progress()
+        if kind is RowKind.REQUEST:
+            self._incomplete.add(name, row)
+        elif kind is RowKind.FEEDBACK:
+            self._unplaced.add(name, row)
+        else:
+            if kind is RowKind.CONTEXT:
+                self.translator.add_context(row.row)
+            self._totals.others += 1
+
+    def _add_request(self, _: str, row: FileRow) -> None:
+        request = self.translator.translate(row.row)
+        self._totals.requests += 1
+        self._requests.append(request)
         self._batch_bytes += len(request.exchange.request_body) + len(request.exchange.response_body)
 
+    def _add_feedback(self, _: str, row: FileRow) -> None:
+        given = self.translator.translate_feedback(row.row)
+        self._totals.feedback_rows += 1
+        self._feedback.append(given)
+        self._batch_bytes += len(given.item.raw)
+
     async def _flush(self) -> None:
-        counts = await self.import_batch(self._batch)
+        if not self._requests and not self._feedback:
+            return
+        counts = await self.import_batch(self._requests, self._feedback)
         self._totals.added += counts.requests
-        self._totals.feedback += len(_feedback_of(self._batch))
+        self._totals.feedback += len(_feedback_of(self._requests)) + len(self._feedback)
         self._totals.feedback_added += counts.feedback
-        self._batch, self._batch_bytes = [], 0
+        self._requests, self._feedback, self._batch_bytes = [], [], 0
+        self._report_progress()
+
+    def _report_progress(self) -> None:
         self._progress.report(lambda: f"{self._totals.rows:,} rows read", self._totals.rows)

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import select
-import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -13,7 +11,7 @@ import click
 
 from gateway.cli import filters
 from gateway.cli.options import open_existing_store, pass_store_url
-from gateway.cli.output import Column, Table, escape_unprintable, format_time, print_lines
+from gateway.cli.output import Column, Table, check_reader, escape_unprintable, format_time, print_lines
 from gateway.errors import BadInput, NotFound
 from gateway.models import conversation as parts
 from gateway.models.clock import now_us
@@ -370,11 +368,7 @@ def show(any_id: str, raw: str | None, trace_id: str | None, url: str) -> None:
 
 def _print_lines_live(lines: Iterable[str]) -> None:
     print_lines(lines)
-    # Without any line to print, only this shows that the reader is gone.
-    output = select.poll()
-    output.register(sys.stdout, 0)  # which leaves hang-ups and errors
-    if output.poll(0):
-        raise BrokenPipeError
+    check_reader()
 
 
 def _raw_body(logged: LoggedRequest, side: str) -> bytes:

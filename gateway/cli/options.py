@@ -1,12 +1,13 @@
 """Options that commands share: the configuration file and the store, found and opened."""
 
+import asyncio
 import functools
 import getpass
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -14,7 +15,9 @@ from gateway.auth.audit import AuditLog
 from gateway.errors import BadInput, NotFound
 from gateway.models.addresses import SQLITE_PREFIX
 from gateway.models.audit import AuditChannel, AuditEntry
-from gateway.store import open_store
+from gateway.models.principal import Principal, Role
+from gateway.recording.freshness import Freshness
+from gateway.store import READ_ONCE_CACHE_KIB, journal_root, open_store
 from gateway.store.base import Store
 
 # Used where no file is named.
@@ -25,10 +28,20 @@ DEFAULT_FILE = _PACKAGED_CONFIGS / "default.yaml"
 DEMO_FILE = _PACKAGED_CONFIGS / "demo.yaml"
 DEMO_STORE = "gateway-demo.db"
 
+# Where commands find the journals of gateways that store in a server.
+_LOCAL_DIR = "gateway.local_dir"
+
+# How long a command waits for rows that a gateway is storing.
+_READ_WAIT_SECONDS = 2.0
+
 # In characters; as in `gateway.config.models.KeyConfig`.
 MAX_NAME = 128
 
 Command = Callable[..., Any]
+T = TypeVar("T")
+
+# A process that may open the store may do everything.
+OPERATOR = Principal(None, frozenset({Role.ADMIN}))
 
 
 config_option = click.option(
@@ -83,7 +96,9 @@ def storage_url(config_file: Path | None, storage: str | None) -> str:
     # Costs as much time as everything else that such a command imports.
     from gateway.config import load_config
 
-    return load_config(find_config_file(config_file), os.environ).storage.url
+    stored = load_config(find_config_file(config_file), os.environ).storage
+    click.get_current_context().meta[_LOCAL_DIR] = stored.local_dir
+    return stored.url
 
 
 def check_name(field: str, text: str | None) -> None:
@@ -93,9 +108,9 @@ def check_name(field: str, text: str | None) -> None:
 
 
 @asynccontextmanager
-async def open_or_create_store(url: str) -> AsyncIterator[Store]:
+async def open_or_create_store(url: str, *, is_read_once: bool = False) -> AsyncIterator[Store]:
     """Open the store, with a new file if there is none."""
-    store = await open_store(url)
+    store = await (open_store(url, cache_kib=READ_ONCE_CACHE_KIB) if is_read_once else open_store(url))
     try:
         yield store
     finally:
@@ -103,12 +118,49 @@ async def open_or_create_store(url: str) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def open_existing_store(url: str) -> AsyncIterator[Store]:
-    """Open the store; raise NotFound where its file does not exist."""
+async def open_existing_store(url: str, *, is_read_once: bool = False) -> AsyncIterator[Store]:
+    """Open the store, once it has what gateways here journaled; raise NotFound where its file does not exist."""
+    require_store(url)
+    async with open_or_create_store(url, is_read_once=is_read_once) as store:
+        await _wait_for_journals(url)
+        yield store
+
+
+async def _wait_for_journals(url: str) -> None:
+    context = click.get_current_context(silent=True)
+    local_dir = "." if context is None else context.meta.get(_LOCAL_DIR, ".")
+    freshness = Freshness(journal_root(url, Path(local_dir)), None, _READ_WAIT_SECONDS)
+    try:
+        behind_ms = await freshness.wait()
+    finally:
+        freshness.close()
+    if behind_ms:
+        lacking = f"requests wait in the journal, the oldest for {behind_ms / 1000:,.0f} s"
+        click.echo(f"note: {lacking}; they are in no answer until a gateway has stored them.", err=True)
+
+
+def run_on_store(
+    url: str,
+    ask: Callable[[Store], Coroutine[Any, Any, T]],
+    action: str | None = None,
+    target: str | None = None,
+) -> T:
+    """Return what `ask` does with the store, with an audit entry where it is an action."""
+
+    async def run() -> T:
+        async with open_existing_store(url) as store:
+            if action is None:
+                return await ask(store)
+            async with audited(store, action, target):
+                return await ask(store)
+
+    return asyncio.run(run())
+
+
+def require_store(url: str) -> None:
+    """Raise NotFound where the store is a file that does not exist."""
     if is_store_missing(url):
         raise NotFound(f"there is no database {_sqlite_file(url)}.", hint=_missing_store_hint())
-    async with open_or_create_store(url) as store:
-        yield store
 
 
 def _missing_store_hint() -> str:

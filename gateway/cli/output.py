@@ -1,5 +1,7 @@
 """Text output: aligned tables, safe and shortened cells, times, sizes, and progress on standard error."""
 
+import select
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +68,15 @@ def escape_unprintable(text: str) -> str:
 def print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line)
+
+
+def check_reader() -> None:
+    """Raise BrokenPipeError where nobody reads standard output any more."""
+    # Without any line to print, only this shows it.
+    output = select.poll()
+    output.register(sys.stdout, 0)  # which leaves hang-ups and errors
+    if output.poll(0):
+        raise BrokenPipeError
 
 
 def format_time(time_us: int) -> str:

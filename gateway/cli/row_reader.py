@@ -1,4 +1,4 @@
-"""Read rows from files of JSON lines or JSON arrays, plain or compressed, one row at a time."""
+"""Read rows from files of JSON lines or JSON arrays, plain or compressed, or tables, one row at a time."""
 
 import re
 import sys
@@ -13,6 +13,7 @@ from typing import Any, cast
 import orjson
 import zstandard
 
+from gateway.cli.table_reader import PARQUET_MAGIC, read_csv, read_parquet
 from gateway.errors import BadInput
 from gateway.wire.content_encoding import TruncatedInput, decompress_members
 
@@ -35,6 +36,12 @@ _ARRAYS = re.compile(rb'\s*(?:\[|\{\s*(?:"error"\s*:\s*null\s*,\s*)?"data"\s*:\s
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[][{}]', re.DOTALL)
 _QUOTE, _OPENING = ord('"'), b"[{"
 _SEPARATORS = b" ,\t\r\n"
+
+_CSV_NAME = re.compile(r"\.csv(?:\.gz|\.zst)?$", re.IGNORECASE)
+
+_FORMATS_HINT = (
+    "It must hold JSON, be a table named .csv, or be Parquet; JSON and tables may be packed by gzip or zstd."
+)
 
 # The line on which each row begins, and the row or its fault.
 NumberedRows = Iterator[tuple[int, bytes | BadInput]]
@@ -162,7 +169,7 @@ def read_rows(name: str) -> Iterator[FileRow]:
     line = 1
     with _open_file(name) as file:
         try:
-            for line, found in split_rows(_read_chunks(file)):
+            for line, found in _read_any(name, file):
                 yield _parse_row(line, found)
         except (TruncatedInput, zlib.error, zstandard.ZstdError):
             yield FileRow(line, fault=BadInput("what follows is cut or damaged, and cannot be decompressed."))
@@ -172,13 +179,29 @@ def _open_file(name: str) -> AbstractContextManager[BufferedReader]:
     return nullcontext(cast(BufferedReader, sys.stdin.buffer)) if name == STDIN else open(name, "rb")
 
 
-def _parse_row(line: int, found: bytes | BadInput) -> FileRow:
+def _read_any(name: str, file: BufferedReader) -> Iterator[tuple[int, bytes | dict[str, Any] | BadInput]]:
+    if file.peek(len(PARQUET_MAGIC)).startswith(PARQUET_MAGIC):
+        return read_parquet(file)
+    chunks = _read_chunks(file)
+    head = next(chunks, b"")
+    if b"\0" in head[:_HEAD_BYTES]:
+        # Once, and not for each of what would be its lines.
+        return iter([(1, BadInput("is no text in UTF-8.", field="file", hint=_FORMATS_HINT))])
+    chunks = chain([head], chunks)
+    return read_csv(chunks, MAX_ROW_BYTES) if _CSV_NAME.search(name) else split_rows(chunks)
+
+
+def _parse_row(line: int, found: bytes | dict[str, Any] | BadInput) -> FileRow:
     if isinstance(found, BadInput):
         return FileRow(line, fault=found)
+    if isinstance(found, dict):
+        return FileRow(line, found)
     try:
         row = orjson.loads(found)
     except orjson.JSONDecodeError as error:
-        return FileRow(line, fault=BadInput(f"is not JSON: {error.msg}.", field="row"))
+        is_table = line == 1 and not found.startswith((b"{", b"["))
+        hint = "A table needs a name that ends in .csv." if is_table else None
+        return FileRow(line, fault=BadInput(f"is not JSON: {error.msg}.", field="row", hint=hint))
     if not isinstance(row, dict):
         return FileRow(line, fault=BadInput("is not an object.", field="row"))
     return FileRow(line, row)

@@ -4,15 +4,25 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
+from gateway.alerts.definition import AlertView
+from gateway.alerts.preview import Preview
+from gateway.api.native.alerts import AlertEventShape, AlertShape, PreviewReply
 from gateway.api.native.audit import AuditRow
 from gateway.api.native.feedback import FeedbackWithTexts
 from gateway.api.native.http_responses import to_csv
+from gateway.api.native.report import ReportReply
 from gateway.api.native.reviews import AgreementReply
+from gateway.api.native.rules import RuleShape
 from gateway.api.native.schemas import LoggedRow, ReviewShape, logged_rows
+from gateway.api.native.webhooks import DeliveryShape, WebhookShape
+from gateway.models.alerts import AlertEvent
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
 from gateway.models.request import RequestRecord
 from gateway.models.reviews import Review
+from gateway.models.rules import Rule
+from gateway.models.webhooks import Delivery, Webhook
+from gateway.query.report import Report
 from gateway.query.requests import RequestTexts
 from gateway.reviews.agreement import Agreement
 
@@ -42,6 +52,46 @@ def agreement_lines(agreement: Agreement) -> Iterator[str]:
     yield _json_line(AgreementReply.of(agreement))
 
 
+def alert_lines(views: Iterable[AlertView]) -> Iterator[str]:
+    """Return the alerts as in `GET /api/v1/alerts`, a line each."""
+    return (_json_line(AlertShape.of(view)) for view in views)
+
+
+def alert_event_lines(events: Iterable[AlertEvent]) -> Iterator[str]:
+    """Return the events as in `GET /api/v1/alerts/events`, a line each."""
+    return (_json_line(AlertEventShape.of(event)) for event in events)
+
+
+def preview_lines(preview: Preview) -> Iterator[str]:
+    """Return the preview as `POST /api/v1/alerts/preview` does, in one line."""
+    yield _json_line(PreviewReply.of(preview))
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Return the report as in `GET /api/v1/report`, in one line."""
+    yield _json_line(ReportReply.of(report))
+
+
+_AlertShape = (
+    AlertShape | AlertEventShape | PreviewReply | ReportReply | WebhookShape | DeliveryShape | RuleShape
+)
+
+
+def webhook_lines(webhooks: Iterable[Webhook]) -> Iterator[str]:
+    """Return the endpoints as in `GET /api/v1/webhooks`, a line each."""
+    return (_json_line(WebhookShape.of(webhook)) for webhook in webhooks)
+
+
+def delivery_lines(deliveries: Iterable[Delivery]) -> Iterator[str]:
+    """Return the messages as in `GET /api/v1/webhooks/deliveries`, a line each."""
+    return (_json_line(DeliveryShape.of(delivery)) for delivery in deliveries)
+
+
+def rule_lines(rules: Iterable[tuple[Rule, int]]) -> Iterator[str]:
+    """Return the rules as in `GET /api/v1/rules`, a line each."""
+    return (_json_line(RuleShape.of(rule, matched)) for rule, matched in rules)
+
+
 class RequestCsv:
     """Requests as the CSV of `GET /api/v1/requests`, batch after batch."""
 
@@ -65,5 +115,7 @@ def _with_texts(given: Iterable[Feedback], texts: Mapping[str, RequestTexts]) ->
     return (FeedbackWithTexts.with_texts(entry, texts.get(entry.feedback_id)) for entry in given)
 
 
-def _json_line(shape: LoggedRow | FeedbackWithTexts | AuditRow | ReviewShape | AgreementReply) -> str:
+def _json_line(
+    shape: LoggedRow | FeedbackWithTexts | AuditRow | ReviewShape | AgreementReply | _AlertShape,
+) -> str:
     return orjson.dumps(shape.model_dump()).decode()

@@ -3,7 +3,7 @@
 Imports nothing of the gateway but `models.ids`, so that any program can use it.
 """
 
-from gateway.client.calls import FeedbackEntry, NewFeedback, RequestFilters, ReviewFilters
+from gateway.client.calls import FeedbackEntry, FeedbackFilters, NewFeedback, RequestFilters, ReviewFilters
 from gateway.client.errors import (
     Conflict,
     ConnectionFailed,
@@ -16,6 +16,7 @@ from gateway.client.errors import (
     Unavailable,
     UnexpectedReply,
 )
+from gateway.client.frames import feedback_frame, requests_frame
 from gateway.client.gateway_client import AsyncGatewayClient, GatewayClient
 from gateway.client.models import (
     Agreement,
@@ -24,6 +25,7 @@ from gateway.client.models import (
     FeedbackReceipt,
     GivenFeedback,
     Header,
+    ListedFeedback,
     LoggedRequest,
     Message,
     NamedRecord,
@@ -35,6 +37,7 @@ from gateway.client.models import (
     SearchPage,
     TextMatch,
     Trace,
+    WaitingMatch,
 )
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "ConnectionFailed",
     "Feedback",
     "FeedbackEntry",
+    "FeedbackFilters",
     "FeedbackReceipt",
     "Forbidden",
     "GatewayClient",
@@ -52,6 +56,7 @@ __all__ = [
     "GivenFeedback",
     "Header",
     "InvalidRequest",
+    "ListedFeedback",
     "LoggedRequest",
     "Message",
     "NamedRecord",
@@ -71,4 +76,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "UnexpectedReply",
+    "WaitingMatch",
+    "feedback_frame",
+    "requests_frame",
 ]

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
-from urllib.parse import quote
+from typing import Any, Generic, Literal, Required, TypedDict, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import models
 from gateway.client.errors import ConnectionFailed, UnexpectedReply, error_of
 from gateway.client.transport import Call, decode
-from gateway.models.ids import new_id
+from gateway.models.ids import new_id, path_segment
 
 T = TypeVar("T")
 
@@ -97,6 +96,11 @@ class RequestFilters(TypedDict, total=False):
     reviewed: bool
     reviewed_by: str
     reserved_by: str
+    # Names of rules that acted on it.
+    rule: str
+    review_rule: str
+    # Name or id of a dataset that rules added it to.
+    added_to: str
     # With a time zone.
     since: datetime
     until: datetime
@@ -113,19 +117,55 @@ class ReviewFilters(TypedDict, total=False):
     until: datetime
 
 
+class FeedbackFilters(TypedDict, total=False):
+    """Filters of feedback; all must hold. Those on requests are about the one that an entry counts for."""
+
+    feedback_id: str
+    subject_id: str
+    trace_id: str
+    request_id: str
+    session: str
+    kind: str
+    label: str
+    author: str
+    app_id: str
+    source: str
+    dialect: str
+    key_name: str
+    comment: str
+    is_joined: bool
+    rating: Literal["good", "bad", "neutral"]
+    min_score: float
+    max_score: float
+    # When the first version was given, with a time zone.
+    since: datetime
+    until: datetime
+    # On requests.
+    metadata: Mapping[str, str | float | bool]
+    model: str
+    provider: str
+    status: int | str
+    outcome: str
+    endpoint: str
+    is_stream: bool
+    attempt: int
+    client_retry: int
+    cache_status: str
+    user: str
+    organisation: str
+    prompt: str
+    prompt_version: str
+    environment: str
+    reviewed: bool
+    reviewed_by: str
+    reserved_by: str
+
+
 @dataclass(frozen=True, slots=True)
-class ReviewPage:
-    """One page of reviews; `next_cursor` is None on the last one."""
+class Page(Generic[T]):
+    """One page of a list; `next_cursor` is None on the last one."""
 
-    reviews: tuple[models.Review, ...]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RequestPage:
-    """One page of requests; `next_cursor` is None on the last one."""
-
-    requests: tuple[models.LoggedRequest, ...]
+    rows: tuple[T, ...]
     next_cursor: str | None
 
 
@@ -211,27 +251,34 @@ def update(
 ) -> Call[models.FeedbackReceipt]:
     """Change feedback; None leaves a field as it is, metadata is replaced as a whole."""
     changes = _without_none(value=value, weight=weight, metadata=metadata)
-    return _write("PUT", f"/v1/feedback/{_path_segment(feedback_id)}", changes, idempotency_key)
+    return _write("PUT", f"/v1/feedback/{path_segment(feedback_id)}", changes, idempotency_key)
 
 
 def get_trace(trace_id: str) -> Call[models.Trace]:
     """Return a trace with its requests and feedback."""
-    path = f"/api/v1/traces/{_path_segment(trace_id)}"
+    path = f"/api/v1/traces/{path_segment(trace_id)}"
     return Call(method="GET", path=path, read=lambda data: decode(models.Trace, data))
 
 
 def get_request(request_id: str) -> Call[models.RequestDetail]:
     """Return one request with its bodies, by the gateway's id or the provider's response id."""
-    path = f"/api/v1/requests/{_path_segment(request_id)}"
+    path = f"/api/v1/requests/{path_segment(request_id)}"
     return Call(method="GET", path=path, read=lambda data: decode(models.RequestDetail, data))
 
 
-def find_requests(filters: RequestFilters, page_size: int, cursor: str | None) -> Call[RequestPage]:
+def find_requests(
+    filters: RequestFilters, page_size: int, cursor: str | None
+) -> Call[Page[models.LoggedRequest]]:
     """Return a page of requests, the newest first; `cursor` is that of the page before."""
-    query = {**_query_params(filters), "limit": str(page_size)}
-    if cursor is not None:
-        query["cursor"] = cursor
-    return Call(method="GET", path="/api/v1/requests", query=query, read=_read_page)
+    return _list("/api/v1/requests", models.LoggedRequest, _query_params(filters), page_size, cursor)
+
+
+def find_feedback(
+    filters: FeedbackFilters, page_size: int, cursor: str | None, *, texts: bool
+) -> Call[Page[models.ListedFeedback]]:
+    """Return a page of feedback, the newest first; `texts`: with question and answer."""
+    query = {**_query_params(filters), "texts": _text_param(texts)}
+    return _list("/api/v1/feedback", models.ListedFeedback, query, page_size, cursor)
 
 
 def compare(
@@ -340,7 +387,7 @@ def change_review(
     Needs a key with the role `review`, whose name is the reviewer.
     """
     body = _without_none(state=state, note=note)
-    path = f"/api/v1/requests/{_path_segment(request_id)}/review"
+    path = f"/api/v1/requests/{path_segment(request_id)}/review"
     return Call(method="POST", path=path, body=body, read=_read_review)
 
 
@@ -360,12 +407,21 @@ def compare_scores(**filters: Unpack[RequestFilters]) -> Call[models.Agreement]:
     return Call(method="GET", path=path, query=query, read=lambda data: decode(models.Agreement, data))
 
 
-def find_reviews(filters: ReviewFilters, page_size: int, cursor: str | None) -> Call[ReviewPage]:
+def find_reviews(filters: ReviewFilters, page_size: int, cursor: str | None) -> Call[Page[models.Review]]:
     """Return a page of reviews, the newest first; `cursor` is that of the page before."""
-    query = {**_query_params(filters), "limit": str(page_size)}
-    if cursor is not None:
-        query["cursor"] = cursor
-    return Call(method="GET", path="/api/v1/reviews", query=query, read=_read_review_page)
+    return _list("/api/v1/reviews", models.Review, _query_params(filters), page_size, cursor)
+
+
+def _list(
+    path: str, model: type[T], query: Mapping[str, str], page_size: int, cursor: str | None
+) -> Call[Page[T]]:
+    def read(data: Any) -> Page[T]:
+        if not isinstance(data, dict) or not isinstance(data.get("data"), list):
+            raise UnexpectedReply(f"the reply has no list of {path.rpartition('/')[2]}")
+        return Page(tuple(decode(model, row) for row in data["data"]), data.get("next_cursor"))
+
+    position = {} if cursor is None else {"cursor": cursor}
+    return Call(method="GET", path=path, query={**query, "limit": str(page_size), **position}, read=read)
 
 
 def _write(method: str, path: str, body: object, idempotency_key: str | None) -> Call[models.FeedbackReceipt]:
@@ -382,7 +438,7 @@ def _without_none(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _query_params(filters: RequestFilters | ReviewFilters) -> dict[str, str]:
+def _query_params(filters: RequestFilters | FeedbackFilters | ReviewFilters) -> dict[str, str]:
     query: dict[str, str] = {}
     for name, value in filters.items():
         if isinstance(value, Mapping):
@@ -400,24 +456,7 @@ def _text_param(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _path_segment(name: str) -> str:
-    return quote(name, safe="")
-
-
 def _read_review(data: Any) -> models.Review | None:
     if not isinstance(data, dict) or "review" not in data:
         raise UnexpectedReply("the reply has no review")
     return None if data["review"] is None else decode(models.Review, data["review"])
-
-
-def _read_review_page(data: Any) -> ReviewPage:
-    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
-        raise UnexpectedReply("the reply has no list of reviews")
-    return ReviewPage(tuple(decode(models.Review, row) for row in data["data"]), data.get("next_cursor"))
-
-
-def _read_page(data: Any) -> RequestPage:
-    if not isinstance(data, dict) or not isinstance(data.get("data"), list):
-        raise UnexpectedReply("the reply has no list of requests")
-    rows = tuple(decode(models.LoggedRequest, row) for row in data["data"])
-    return RequestPage(rows, data.get("next_cursor"))

@@ -6,14 +6,19 @@ import asyncio
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 import httpx
 
 from gateway.client import calls
-from gateway.client.calls import RequestFilters, ReviewFilters
-from gateway.client.models import Comparison, LoggedRequest, Overview, Review, SearchPage
+from gateway.client.calls import FeedbackFilters, Page, RequestFilters, ReviewFilters
+from gateway.client.frames import MAX_PAGE_ROWS, feedback_frame, requests_frame
+from gateway.client.models import Comparison, ListedFeedback, LoggedRequest, Overview, Review, SearchPage
 from gateway.client.transport import AttemptResult, Call, conduct_call
+
+if TYPE_CHECKING:
+    import pandas
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 
@@ -157,7 +162,16 @@ class GatewayClient:
         self.close()
 
 
-class FeedbackCalls(_Calls[GatewayClient]):
+class _ListCalls(_Calls[GatewayClient]):
+    def _walk(self, make: Callable[[str | None], Call[Page[T]]]) -> Iterator[T]:
+        page = self._client.send(make(None))
+        yield from page.rows
+        while page.next_cursor is not None:
+            page = self._client.send(make(page.next_cursor))
+            yield from page.rows
+
+
+class FeedbackCalls(_ListCalls):
     """`client.feedback`."""
 
     give = _blocking(calls.give)
@@ -166,6 +180,19 @@ class FeedbackCalls(_Calls[GatewayClient]):
     create_many = _blocking(calls.create_many)
     update = _blocking(calls.update)
 
+    def find(
+        self, *, texts: bool = False, page_size: int = 100, **filters: Unpack[FeedbackFilters]
+    ) -> Iterator[ListedFeedback]:
+        """Yield all matching feedback, the newest first, page by page; `texts`: with question and answer."""
+        return self._walk(lambda cursor: calls.find_feedback(filters, page_size, cursor, texts=texts))
+
+    def frame(
+        self, *, texts: bool = False, max_rows: int | None = None, **filters: Unpack[FeedbackFilters]
+    ) -> pandas.DataFrame:
+        """Return all or the newest `max_rows` matching entries as a DataFrame; needs pandas."""
+        found = self.find(texts=texts, page_size=MAX_PAGE_ROWS, **filters)
+        return feedback_frame(islice(found, max_rows), texts=texts)
+
 
 class TraceCalls(_Calls[GatewayClient]):
     """`client.traces`."""
@@ -173,23 +200,21 @@ class TraceCalls(_Calls[GatewayClient]):
     get = _blocking(calls.get_trace)
 
 
-class RequestCalls(_Calls[GatewayClient]):
+class RequestCalls(_ListCalls):
     """`client.requests`."""
 
     get = _blocking(calls.get_request)
 
     def find(self, *, page_size: int = 100, **filters: Unpack[RequestFilters]) -> Iterator[LoggedRequest]:
         """Yield all matching requests, the newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._client.send(calls.find_requests(filters, page_size, cursor))
-            yield from page.requests
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._walk(lambda cursor: calls.find_requests(filters, page_size, cursor))
+
+    def frame(self, *, max_rows: int | None = None, **filters: Unpack[RequestFilters]) -> pandas.DataFrame:
+        """Return all or the newest `max_rows` matching requests as a DataFrame; needs pandas."""
+        return requests_frame(islice(self.find(page_size=MAX_PAGE_ROWS, **filters), max_rows))
 
 
-class ReviewCalls(_Calls[GatewayClient]):
+class ReviewCalls(_ListCalls):
     """`client.reviews`."""
 
     change = _blocking(calls.change_review)
@@ -198,13 +223,7 @@ class ReviewCalls(_Calls[GatewayClient]):
 
     def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> Iterator[Review]:
         """Yield all matching reviews, the newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = self._client.send(calls.find_reviews(filters, page_size, cursor))
-            yield from page.reviews
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._walk(lambda cursor: calls.find_reviews(filters, page_size, cursor))
 
 
 class AsyncGatewayClient:
@@ -301,7 +320,28 @@ class AsyncGatewayClient:
         await self.aclose()
 
 
-class AsyncFeedbackCalls(_Calls[AsyncGatewayClient]):
+class _AsyncListCalls(_Calls[AsyncGatewayClient]):
+    async def _walk(self, make: Callable[[str | None], Call[Page[T]]]) -> AsyncIterator[T]:
+        cursor: str | None = None
+        while True:
+            page = await self._client.send(make(cursor))
+            for row in page.rows:
+                yield row
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+async def _take(rows: AsyncIterator[T], max_rows: int | None) -> list[T]:
+    taken: list[T] = []
+    async for row in rows:
+        if max_rows is not None and len(taken) >= max_rows:
+            break
+        taken.append(row)
+    return taken
+
+
+class AsyncFeedbackCalls(_AsyncListCalls):
     """`client.feedback`."""
 
     give = _async(calls.give)
@@ -310,6 +350,19 @@ class AsyncFeedbackCalls(_Calls[AsyncGatewayClient]):
     create_many = _async(calls.create_many)
     update = _async(calls.update)
 
+    def find(
+        self, *, texts: bool = False, page_size: int = 100, **filters: Unpack[FeedbackFilters]
+    ) -> AsyncIterator[ListedFeedback]:
+        """Yield all matching feedback, the newest first, page by page; `texts`: with question and answer."""
+        return self._walk(lambda cursor: calls.find_feedback(filters, page_size, cursor, texts=texts))
+
+    async def frame(
+        self, *, texts: bool = False, max_rows: int | None = None, **filters: Unpack[FeedbackFilters]
+    ) -> pandas.DataFrame:
+        """Return all or the newest `max_rows` matching entries as a DataFrame; needs pandas."""
+        found = self.find(texts=texts, page_size=MAX_PAGE_ROWS, **filters)
+        return feedback_frame(await _take(found, max_rows), texts=texts)
+
 
 class AsyncTraceCalls(_Calls[AsyncGatewayClient]):
     """`client.traces`."""
@@ -317,39 +370,31 @@ class AsyncTraceCalls(_Calls[AsyncGatewayClient]):
     get = _async(calls.get_trace)
 
 
-class AsyncRequestCalls(_Calls[AsyncGatewayClient]):
+class AsyncRequestCalls(_AsyncListCalls):
     """`client.requests`."""
 
     get = _async(calls.get_request)
 
-    async def find(
+    def find(
         self, *, page_size: int = 100, **filters: Unpack[RequestFilters]
     ) -> AsyncIterator[LoggedRequest]:
         """Yield all matching requests, the newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = await self._client.send(calls.find_requests(filters, page_size, cursor))
-            for request in page.requests:
-                yield request
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._walk(lambda cursor: calls.find_requests(filters, page_size, cursor))
+
+    async def frame(
+        self, *, max_rows: int | None = None, **filters: Unpack[RequestFilters]
+    ) -> pandas.DataFrame:
+        """Return all or the newest `max_rows` matching requests as a DataFrame; needs pandas."""
+        return requests_frame(await _take(self.find(page_size=MAX_PAGE_ROWS, **filters), max_rows))
 
 
-class AsyncReviewCalls(_Calls[AsyncGatewayClient]):
+class AsyncReviewCalls(_AsyncListCalls):
     """`client.reviews`."""
 
     change = _async(calls.change_review)
     reserve_next = _async(calls.reserve_next)
     compare_scores = _async(calls.compare_scores)
 
-    async def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> AsyncIterator[Review]:
+    def find(self, *, page_size: int = 100, **filters: Unpack[ReviewFilters]) -> AsyncIterator[Review]:
         """Yield all matching reviews, the newest first, page by page."""
-        cursor: str | None = None
-        while True:
-            page = await self._client.send(calls.find_reviews(filters, page_size, cursor))
-            for review in page.reviews:
-                yield review
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        return self._walk(lambda cursor: calls.find_reviews(filters, page_size, cursor))

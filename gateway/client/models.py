@@ -74,6 +74,7 @@ class LoggedRequest:
     attempt: int = 0
     client_retry: int = 0
     cache_status: str | None = None
+    cache_source_request_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
     span_name: str | None = None
@@ -139,6 +140,18 @@ class SearchHit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingMatch:
+    """A comment with all words, of feedback whose request is not logged; `id` is what it was given on."""
+
+    feedback_id: str
+    id: str
+    created_at: datetime
+    before: str
+    match: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPage:
     """Hits, the newest first, and how far back the search came; unless `is_complete`, `next_cursor` goes on."""
 
@@ -148,6 +161,8 @@ class SearchPage:
     searched: int
     next_cursor: str | None = None
     searched_from: datetime | None = None
+    # None where there was no time to look.
+    waiting: tuple[WaitingMatch, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +201,16 @@ class Feedback:
     key_name: str | None = None
     # With requests: the target that the feedback was given on, `request`, `trace` or `session`.
     via: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFeedback(Feedback):
+    """An entry with the texts of the request that it counts for, where they were asked for."""
+
+    question: str | None = None
+    answer: str | None = None
+    # Why there is no answer.
+    no_answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +396,7 @@ class Arm:
     coverage: float | None = None
     latency_ms: Latency | None = None
     first_byte_ms: float | None = None
+    first_byte_latency_ms: Latency | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Types of configuration values with their validation."""
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from gateway.models.addresses import OWN_PREFIXES, POSTGRES_PREFIXES, SQLITE_PRE
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import Role, key_header
 from gateway.models.quota import Quota, refuse_duplicate_quotas
+from gateway.models.webhooks import secret_bytes
 
 # A provider's name is a first path segment, so it cannot be one of the gateway's own.
 RESERVED_NAMES = frozenset(prefix.split("/")[1] for prefix in OWN_PREFIXES)
@@ -145,7 +147,8 @@ def _auth(auth: object) -> object:
 
 def _without_key_header(headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     name, _ = key_header(info.data.get("auth", "bearer"))
-    if info.data.get("api_key") is not None and name in map(str.lower, headers):
+    has_key = info.data.get("api_key") is not None or info.data.get("api_keys")
+    if has_key and name in map(str.lower, headers):
         raise ValueError(f"must not have {name}, in which api_key is sent; leave out one of the two")
     return headers
 
@@ -158,15 +161,30 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    secret_bytes(secret.get_secret_value())
+    return secret
+
+
+def _host_or_network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return _host_name(text)
+    return text
+
+
 def _distinct_limits(limits: tuple[Quota, ...]) -> tuple[Quota, ...]:
     refuse_duplicate_quotas(limits)
     return limits
 
 
-def _no_routes_yet(routes: object) -> object:
-    if routes:
-        raise ValueError("must be empty: this version has no routes")
-    return routes
+def _route_name(name: str) -> str:
+    if not _PROVIDER_NAME.fullmatch(name):
+        raise ValueError(
+            "a route's name must be letters, digits, '-', '_' and '.', and start with a letter or digit"
+        )
+    return name
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -187,6 +205,8 @@ Auth = Annotated[
     WithJsonSchema({"anyOf": [{"enum": [*AUTH_KINDS]}, {"type": "object"}]}),
 ]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+HostOrNetwork = Annotated[str, AfterValidator(_host_or_network)]
 LimitText = Annotated[
     Quota,
     BeforeValidator(lambda text: Quota.parse(text) if isinstance(text, str) else text),
@@ -200,4 +220,4 @@ AuthMode = Annotated[Literal["keys", "off"], BeforeValidator(_off_as_text)]
 StoreUrl = Annotated[str, AfterValidator(_store_url)]
 ProviderName = Annotated[str, AfterValidator(_provider_name)]
 Roles = Annotated[frozenset[Role], BeforeValidator(lambda role: [role] if isinstance(role, str) else role)]
-NoRoutes = Annotated[dict[str, object], BeforeValidator(_no_routes_yet)]
+RouteName = Annotated[str, AfterValidator(_route_name)]

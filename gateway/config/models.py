@@ -1,12 +1,14 @@
 """The sections and keys of the YAML file; the string below a field is its entry in the reference."""
 
 import sys
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from gateway.config import fields
+from gateway.models import alerts
 from gateway.models.addresses import is_server_url
+from gateway.models.cached_answer import CacheScope
 from gateway.models.exchange import PayloadPolicy
 
 
@@ -69,6 +71,8 @@ class ServerConfig(Section):
     """Proxied requests in flight in each process; more get 503. null: no limit."""
     read_timeout: fields.Seconds = 60
     """Seconds for the head of a client's first request, and between two pieces of a body."""
+    commit_within: fields.Seconds = 15
+    """Seconds that the beginning of an answer is held while it says nothing and a route has another target."""
     max_head_bytes: fields.Integer = Field(default=64 * 1024, ge=4096, le=MIB)
     """Longest request line or header field."""
     max_feedback_bytes: fields.Integer = Field(default=16 * MIB, ge=1024, le=256 * MIB)
@@ -82,15 +86,20 @@ class StorageConfig(Section):
     read_url: fields.StoreUrl | None = None
     """With PostgreSQL, a replica for queries, which may lag; null: the database itself."""
     local_dir: str = Field(default=".", min_length=1)
-    """With PostgreSQL, the folder for waiting rows and exports."""
-    durability: Literal["commit", "interval"] = "commit"
-    """`commit`: a request is stored before its response ends. `interval`: within 50 ms."""
+    """With PostgreSQL, the folder for the journal and exports; with SQLite they are beside the file."""
+    durability: Literal["commit", "disk", "interval"] = "commit"
+    """`commit`: a request survives `kill -9` before its response ends. `disk`: a power failure, too. `interval`:
+    within 50 ms."""
     payloads: fields.Payloads = PayloadPolicy.FULL
     """How headers and bodies are kept: full, redacted or off."""
     max_body_bytes: fields.Integer = Field(default=16 * MIB, ge=0, le=256 * MIB)
     """How much of each body is kept."""
     on_store_failure: Literal["serve", "refuse"] = "serve"
-    """When the store fails: serve and keep rows in a file beside it, or refuse requests."""
+    """When the store fails: serve while rows wait in the journal, or refuse requests."""
+    journal_max_bytes: fields.Integer = Field(default=1024 * MIB, ge=MIB, le=1024 * 1024 * MIB)
+    """Size of the journal at which rows are lost, or requests refused."""
+    read_wait: fields.Number = Field(default=1, ge=0, le=60)
+    """Seconds that a query waits for requests that ended before it and are not stored yet."""
     question_timeout: fields.Seconds = 30
     """Seconds that a query may take; then it gets 504."""
     retention_days: fields.Integer | None = Field(default=None, ge=1, le=36_500)
@@ -123,6 +132,8 @@ class ProviderConfig(Section):
     base_url."""
     api_key: fields.ProviderKey = None
     """Key for callers with a gateway key or none."""
+    api_keys: tuple[fields.KeyValue, ...] = ()
+    """Several keys in its place: the first that the provider does not refuse or limit is used."""
     auth: fields.Auth = "bearer"
     """How api_key is sent: as `Authorization: Bearer`, or in the header named here; `{header: NAME}`: any."""
     headers: fields.ProviderHeaders = Field(default_factory=dict)
@@ -133,6 +144,8 @@ class ProviderConfig(Section):
     """Overrides storage.payloads for this provider."""
     include_usage: bool = False
     """Request token counts in OpenAI streams whose callers did not."""
+    websocket: bool = False
+    """Relay WebSockets, such as OpenAI's realtime sessions; without it they get 426."""
     prices_as: str | None = None
     """The provider's name in the price library; default: by name or URL."""
     ca_file: str | None = None
@@ -141,6 +154,15 @@ class ProviderConfig(Section):
     """Most open connections."""
     keepalive_seconds: fields.Seconds = 30
     """Seconds that an idle connection is kept."""
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_one_of_both(cls, keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        if keys and info.data.get("api_key") is not None:
+            raise ValueError("must be left out where api_key is given")
+        if len({key.get_secret_value() for key in keys}) < len(keys):
+            raise ValueError("must differ from one another")
+        return keys
 
 
 class PriceConfig(Section):
@@ -170,6 +192,8 @@ class KeyConfig(Section):
     """Overrides storage.payloads for this key."""
     portkey_scale: fields.PortkeyScale | None = None
     """Overrides feedback.portkey_scale for this key."""
+    route: str | None = None
+    """Name of the route of its requests that name none."""
 
 
 def is_human_format(style: str) -> bool:
@@ -226,6 +250,107 @@ class TelemetryConfig(Section):
         return feedback
 
 
+class AlertConfig(Section):
+    name: str = Field(min_length=1, max_length=128)
+    """The alert's name."""
+    measure: alerts.Measure
+    """What is watched."""
+    above: fields.Number | None = None
+    """Threshold; either this or `below`."""
+    below: fields.Number | None = None
+    """Likewise."""
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Filters of requests."""
+    group_by: str | None = None
+    """Field whose values are watched one by one, such as metadata.team."""
+    window: str | None = None
+    """Time that a look is about, 5m to 31d; null: 1h, of feedback and cost 1d."""
+    settle: str | None = None
+    """Age from which requests count; null: 1m, of coverage and orphaned_feedback 1h."""
+    min_count: fields.Integer | None = Field(default=None, ge=1, le=1_000_000)
+    """Fewest requests or people; null: 20, 10."""
+    test: alerts.AlertTest | None = None
+    """Whether chance must be excluded; null: sequential where the measure allows it."""
+    no_data: alerts.NoDataMode = alerts.NoDataMode.KEEP
+    """What too few requests or people do."""
+    renotify: str | None = None
+    """Pause between reminders; null: none."""
+    severity: alerts.Severity = alerts.Severity.WARNING
+    """How bad it is."""
+    description: str = Field(default="", max_length=2_000)
+    """What to do about it."""
+    enabled: bool = True
+    """Whether it is looked at."""
+    tenant: str | None = Field(default=None, min_length=1, max_length=128)
+    """Whose requests are watched; null: all."""
+
+
+class WebhookConfig(Section):
+    name: str = Field(min_length=1, max_length=128)
+    """Its name."""
+    url: str
+    """Where messages are sent: https://…; http:// only to hosts of webhooks.allow_internal."""
+    secret: fields.WebhookSecret
+    """Secret that signs, such as from `echo whsec_$(openssl rand -base64 32)`."""
+    old_secret: fields.WebhookSecret | None = None
+    """The secret before; signs too for as long as it is given."""
+    events: tuple[str, ...] = Field(min_length=1)
+    """Types of events, such as [feedback.created, request.logged]."""
+    filters: dict[str, str] = Field(default_factory=dict)
+    """Conditions on requests for request.logged, as the list of requests takes them."""
+    include: tuple[Literal["texts"], ...] = ()
+    """`texts`: question and answer, comments and edits too."""
+    tenant: str | None = Field(default=None, min_length=1, max_length=128)
+    """Restricts it to this tenant's events."""
+
+
+class WebhooksConfig(Section):
+    allow_internal: tuple[fields.HostOrNetwork, ...] = ()
+    """Host names, addresses and networks (10.1.0.0/16) that webhooks may call though they are internal."""
+    endpoints: tuple[WebhookConfig, ...] = ()
+    """Endpoints, beside those that are made through API, pages and commands."""
+
+    @field_validator("endpoints")
+    @classmethod
+    def _check_distinct(cls, endpoints: tuple[WebhookConfig, ...]) -> tuple[WebhookConfig, ...]:
+        names = [each.name for each in endpoints]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"names must differ, but {twice!r} is given twice")
+        return endpoints
+
+
+class RuleConfig(Section):
+    name: str = Field(min_length=1, max_length=128)
+    """Its name."""
+    filters: dict[str, str] = Field(default_factory=dict)
+    """Conditions on requests, as their list takes them, without those on time."""
+    sample: fields.Number = Field(default=1.0, gt=0, le=1)
+    """Share of the matching requests."""
+    label: str | None = Field(default=None, min_length=1, max_length=128)
+    """Give feedback with this label."""
+    review: bool = False
+    """Put up for review."""
+    webhook: str | None = None
+    """Name of a webhook to notify."""
+    dataset: str | None = None
+    """Name of a dataset that collects, to add the request to."""
+    delete_after_days: fields.Integer | None = Field(default=None, ge=1, le=36_500)
+    """Delete the request so many days after its end; null: as all others."""
+    keep_days: fields.Integer | None = Field(default=None, ge=1, le=36_500)
+    """Keep the request so many days after its end, whatever `storage.retention_days` is."""
+    tenant: str | None = Field(default=None, min_length=1, max_length=128)
+    """Restricts it to this tenant's requests."""
+
+
+class CacheConfig(Section):
+    max_bytes: fields.Integer = Field(default=256 * MIB, ge=MIB, le=1024 * 1024 * MIB)
+    """Size of all answers in the store; the oldest go first."""
+    min_score: fields.Number = Field(default=0.0, ge=-1, le=1)
+    """Feedback with a score below drops the answer that it is about, and lets its key rest for an hour."""
+    scope: CacheScope = CacheScope.KEY
+    """Whose requests share answers: those of a `key`, or of a `tenant`."""
+
+
 class Config(Section):
     server: ServerConfig = Field(default_factory=ServerConfig)
     """How the gateway listens."""
@@ -236,8 +361,10 @@ class Config(Section):
     # After `providers`, which its validator reads.
     default_provider: str | None = None
     """Provider of /v1/… where the caller names none; default: the only one."""
-    routes: fields.NoRoutes = Field(default_factory=dict)
-    """Must be empty: this version has no routes."""
+    routes: dict[fields.RouteName, dict[str, Any]] = Field(default_factory=dict)
+    """Routes by name, each a config in Portkey's language, as routing.md explains."""
+    cache: CacheConfig = Field(default_factory=CacheConfig)
+    """Answers that routes with a cache give again."""
     keys: tuple[KeyConfig, ...] = ()
     """Gateway keys; none: open on loopback."""
     prices: dict[str, PriceConfig] = Field(default_factory=dict)
@@ -248,6 +375,20 @@ class Config(Section):
     """The gateway's log."""
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     """OpenTelemetry export."""
+    alerts: tuple[AlertConfig, ...] = ()
+    """Alerts, as alerts.md explains."""
+    webhooks: WebhooksConfig = Field(default_factory=WebhooksConfig)
+    """Messages to other systems when something is logged or said."""
+    rules: tuple[RuleConfig, ...] = ()
+    """What happens by itself to requests that match."""
+
+    @field_validator("rules")
+    @classmethod
+    def _check_distinct_rules(cls, rules: tuple[RuleConfig, ...]) -> tuple[RuleConfig, ...]:
+        names = [each.name for each in rules]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"names must differ, but {twice!r} is given twice")
+        return rules
 
     @field_validator("default_provider")
     @classmethod
@@ -266,4 +407,14 @@ class Config(Section):
                     raise ValueError(f"names must differ, but {key.name!r} is given twice")
                 if key.key == earlier.key:
                     raise ValueError(f"keys must differ, but {earlier.name!r} and {key.name!r} are the same")
+        return keys
+
+    @field_validator("keys")
+    @classmethod
+    def _check_routes(cls, keys: tuple[KeyConfig, ...], info: ValidationInfo) -> tuple[KeyConfig, ...]:
+        routes = info.data.get("routes")
+        for key in keys:
+            if key.route is not None and routes is not None and key.route not in routes:
+                known = ", ".join(routes) or "there are none"
+                raise ValueError(f"route of {key.name!r} must be one of the routes: {known}")
         return keys

@@ -1,4 +1,4 @@
-"""The reference of all keys for `docs/configuration.md`, generated from the models."""
+"""The reference of all keys for `docs/reference/configuration.md`, generated from the models."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -19,7 +19,7 @@ def to_markdown() -> str:
 
 def _section_tables(name: str, section: type[Section]) -> Iterator[str]:
     schema = section.model_json_schema()
-    yield f"### `{name}`\n" if name else "### Top level\n"
+    yield f"## `{name}`\n" if name else "## Top level\n"
     yield "| key | value | default | what it is |\n|---|---|---|---|"
     for key, info in fields_of(section).items():
         value = _describe_value(schema["properties"][key], schema.get("$defs", {}))

@@ -63,12 +63,13 @@ class ReviewQueue:
         *,
         note: str | None = None,
         trace_id: str | None = None,
+        row: int | None = None,
     ) -> ReservedRequest:
         """Reserve a request or renew that, mark it as reviewed, or open it (None), by our id or the provider's.
 
         Raises Conflict, which names the other reviewer, NotFound or Ambiguous.
         """
-        record = await find_request(self._store, any_id, principal.tenant, trace_id)
+        record = await find_request(self._store, any_id, principal.tenant, trace_id, row)
         if record is None:
             raise NotFound(f"no request has the id {any_id!r}.", field="request_id")
         is_forced = principal.has_role(Role.ADMIN)

@@ -13,7 +13,7 @@ from gateway.cli.doctor.storage import check_database, check_disk, check_feedbac
 from gateway.cli.options import config_option, find_config_file, is_store_missing
 from gateway.config import load_config
 from gateway.errors import StoreEmpty, StoreUnavailable
-from gateway.store import StoreInfo, inspect_store, journal_path
+from gateway.store import StoreInfo, inspect_store, local_path
 
 CHECKS: Sequence[Check] = (
     check_files, check_disk, check_database, check_feedback, check_keys, check_port, check_descriptors,
@@ -47,7 +47,7 @@ def doctor_command(config_file: Path | None, offline: bool, as_json: bool) -> No
 def _read_deployment(file: Path) -> Deployment:
     config = load_config(file, os.environ)
     storage = config.storage
-    database = journal_path(storage.url, 0, Path(storage.local_dir)).with_suffix("")
+    database = local_path(storage.url, Path(storage.local_dir))
     return Deployment(config, file, database, _inspect_store(storage.url))
 
 

@@ -15,7 +15,9 @@ from gateway.config.models import MIB
 from gateway.errors import StoreUnavailable
 from gateway.models.addresses import database_name, database_password, is_server_url
 from gateway.models.clock import format_rfc3339, now_us
-from gateway.store import StoreInfo, has_journaled_rows
+from gateway.recording.freshness import MAX_BEHIND_MS, Freshness
+from gateway.store import StoreInfo, journal_root
+from gateway.store.journal_files import all_segments
 
 _OTHER_USERS_MASK = 0o077
 
@@ -153,11 +155,25 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
     else:
         yield ok("database", "it is sound and of this version")
     storage = deployment.config.storage
-    if has_journaled_rows(storage.url, Path(storage.local_dir)):
-        fault = "rows wait in a file beside it, because it could not be written."
-        fix = "See /readyz for the reason; they are stored when it is writable, or at the next start."
-        yield warning("database", fault, fix)
+    yield _check_journal(journal_root(storage.url, Path(storage.local_dir)))
     yield from _check_clock(inspection.newest_at_us)
+
+
+def _check_journal(root: Path) -> Finding:
+    segments = all_segments(root)
+    size = f"{format_mebibytes(sum(segment.size() for segment in segments), 1)} in {len(segments):,} files"
+    freshness = Freshness(root, None, 0.0)
+    try:
+        behind_ms = freshness.behind_ms()
+    finally:
+        freshness.close()
+    if behind_ms > MAX_BEHIND_MS:
+        fault = f"{size}; its oldest row has waited for {behind_ms / 1000:,.0f} s."
+        fix = (
+            "See /readyz for the reason; rows are stored when the database is writable, or at the next start."
+        )
+        return warning("journal", fault, fix)
+    return ok("journal", f"{size}; no row waits" if not behind_ms else f"{size}; rows are being stored")
 
 
 def _database_remedy(url: str) -> str:
