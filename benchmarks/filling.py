@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from benchmarks.stopwatch import Stopwatch
-from gateway.models.exchange import Exchange, Identity, Outcome
+from gateway.models.exchange import Exchange, Identity, Outcome, RawHeaders
 from gateway.models.feedback import Feedback, Kind, Target
 from gateway.models.metrics import DAY_US
 from gateway.models.request import Cost, Facts, Usage
 from gateway.store import open_store
 from gateway.store.base import Store
+from gateway.store.rows import headers_from_json, headers_to_json, redact_headers
 
 DAYS = 30
 VOTES_A_REQUEST = 0.2
@@ -29,6 +29,10 @@ _USERS = 2000
 _MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet", "claude-haiku", "llama-70b", "mistral-small")
 _PROVIDERS = ("openai", "anthropic", "local")
 _BODY = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "%s"}]}'
+_ANSWER = (
+    b'{"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "%s"}, '
+    b'"finish_reason": "stop"}]}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,27 +101,36 @@ async def _add_slice(
 async def add_requests(
     store: Store, batches: Iterable[list[Exchange]], dice: random.Random, watch: Stopwatch
 ) -> int:
-    """Write batches of requests, and the facts about each batch with the next one, as the recorder does; return how
-    many requests there were.
+    """Write batches of requests with their facts, as the ingester does; return how many requests there were.
 
     Args:
         batches: made one at a time, while the watch stands still.
         watch: takes the time of writing.
     """
     written = 0
-    facts_of_last: asyncio.Task[object] | None = None
     for batch in batches:
+        rows = with_facts(dice, batch)
         with watch:
-            seqs = await store.append(batch)
-            if facts_of_last:
-                await facts_of_last
-        facts = [(seq, _facts(dice, seq)) for seq in seqs]
-        facts_of_last = asyncio.create_task(store.annotate(facts, batch[-1].ended_at_us))
+            await store.ingest(rows, None, batch[-1].ended_at_us)
         written += len(batch)
-    if facts_of_last:
-        with watch:
-            await facts_of_last
     return written
+
+
+def with_facts(dice: random.Random, batch: Iterable[Exchange]) -> list[tuple[Exchange, Facts]]:
+    """Return requests as the ingester has them: read from the journal, with their facts."""
+    return [(_from_journal(exchange), _facts(dice, exchange.identity.request_id)) for exchange in batch]
+
+
+def _from_journal(exchange: Exchange) -> Exchange:
+    return replace(
+        exchange,
+        request_headers=_as_kept(exchange.request_headers),
+        response_headers=_as_kept(exchange.response_headers),
+    )
+
+
+def _as_kept(headers: RawHeaders) -> RawHeaders:
+    return headers_from_json(headers_to_json(redact_headers(headers)))
 
 
 def exchanges(month: Month, dice: random.Random, numbers: Iterable[int]) -> list[Exchange]:
@@ -128,7 +141,8 @@ def exchanges(month: Month, dice: random.Random, numbers: Iterable[int]) -> list
 def _exchange(month: Month, dice: random.Random, number: int) -> Exchange:
     started = month.started_at_us(number)
     took = round(dice.lognormvariate(14, 0.8))
-    body = _BODY % dice.randbytes(150).hex().encode()
+    text = dice.randbytes(150).hex().encode()
+    asked, answered = _BODY % text, _ANSWER % text
     metadata = {
         "_user": f"user-{dice.randrange(_USERS)}",
         "_environment": "prod",
@@ -147,22 +161,22 @@ def _exchange(month: Month, dice: random.Random, number: int) -> Exchange:
         status=500 if dice.random() < 0.03 else 200,
         outcome=Outcome.COMPLETE,
         request_headers=((b"content-type", b"application/json"),),
-        request_body=body,
-        request_size=len(body),
+        request_body=asked,
+        request_size=len(asked),
         response_headers=((b"content-type", b"application/json"),),
-        response_body=body,
-        response_size=len(body),
+        response_body=answered,
+        response_size=len(answered),
     )
 
 
-def _facts(dice: random.Random, seq: int) -> Facts:
+def _facts(dice: random.Random, name: str) -> Facts:
     model = dice.choice(_MODELS)
     return Facts(
         requested_model=model,
         model=model,
         usage=Usage(dice.randint(10, 2000), dice.randint(5, 800)),
         cost=Cost(dice.randint(1_000, 9_000_000), "bench"),
-        response_id=f"chatcmpl-{seq}",
+        response_id=f"chatcmpl-{name}",
         finish_reason="stop",
     )
 

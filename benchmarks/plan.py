@@ -30,6 +30,7 @@ class Plan:
         profiled: loads under which the gateway is profiled.
         copied: batches of requests written to PostgreSQL.
         soak_seconds: how long a soak is.
+        alert_years: of traffic that alerts watch.
     """
 
     contestants: Sequence[Contestant] = CONTESTANTS
@@ -46,10 +47,12 @@ class Plan:
     profiled: Sequence[Case] = (Case("json", 16), Case("sse", 64))
     copied: int = 50
     soak_seconds: float = 600
+    alert_years: float = 10
 
 
 FULL = Plan()
 QUICK = Plan(
+    alert_years=0.1,
     warm_up_seconds=4,
     rounds=Rounds(count=1, seconds=2, warm_up_seconds=1),
     seconds=1,

@@ -90,13 +90,13 @@ class Server:
             rss_bytes=sum(stat.rss_pages for stat in stats) * _PAGE_BYTES,
         )
 
-    def settle(self) -> Usage:
+    def settle(self, seconds: float = SETTLE_SECONDS) -> Usage:
         """Wait until it has finished what it does behind its answers, and return what it has used by then.
 
         Raises:
             Failed: it is still busy long after the load has ended.
         """
-        give_up_at = time.monotonic() + SETTLE_SECONDS
+        give_up_at = time.monotonic() + seconds
         before = self.usage()
         while time.monotonic() < give_up_at:
             time.sleep(_LOOK_SECONDS)
@@ -104,9 +104,7 @@ class Server:
             if now.cpu_seconds - before.cpu_seconds < _IDLE_CPU_SECONDS:
                 return now
             before = now
-        raise Failed(
-            f"{self._command[0]} was still busy {SETTLE_SECONDS:g} s after the load; see {self._log}"
-        )
+        raise Failed(f"{self._command[0]} was still busy {seconds:g} s after the load; see {self._log}")
 
     def stop(self) -> None:
         """End it and all it has started: first asked to, then by force."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.alerts import FalseAlarms, Missed
 from benchmarks.bodies import Body
 from benchmarks.compare import Added, Row
+from benchmarks.exports import ExportFigures
 from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
 from benchmarks.memory import Reading
@@ -21,6 +23,7 @@ from benchmarks.soak import Kept
 from benchmarks.storing import Stored
 from benchmarks.streams import Streams
 from benchmarks.vitals import Trend, Vitals
+from benchmarks.webhooks import WebhookCost
 
 NOTHING = "–"
 
@@ -196,7 +199,7 @@ def soak_table(rows: Sequence[Vitals]) -> str:
     """Return what a gateway took at rest, in each tenth of the load, and at rest again."""
     head = (
         "s", "RSS MiB", "descriptors", "threads", "tasks", "in flight", "connections to providers",
-        "rows waiting", "stalls > 100 ms", "WAL MiB", "spilled MiB",
+        "rows waiting", "stalls > 100 ms", "WAL MiB", "journal MiB",
     )  # fmt: skip
     before, *looks, after = rows
     shown = [before, *looks[:: max(len(looks) // 10, 1)], after]
@@ -207,7 +210,7 @@ def _soak_line(row: Vitals) -> tuple[str, ...]:
     counts = (
         row.descriptors, row.threads, row.tasks, row.in_flight, row.connections, row.queue, row.stalls,
     )  # fmt: skip
-    files = (row.wal_mib, row.spill_mib)
+    files = (row.wal_mib, row.journal_mib)
     return (
         f"{row.at_s:,.0f}",
         f"{row.rss_mib:,.1f}",
@@ -277,6 +280,73 @@ def facts_table(facts: Mapping[str, str]) -> str:
     return table(("machine", ""), list(facts.items()))
 
 
+def false_alarms_table(rows: Sequence[FalseAlarms]) -> str:
+    """Return how often alerts fired falsely, with the interval of the number a year."""
+    head = ("traffic", "test", "years", "false alarms", "a year, 95 %")
+    lines = [
+        (
+            row.scenario,
+            row.test,
+            f"{row.years:g}",
+            f"{row.alarms:,}",
+            "{:,.2g} to {:,.2g}".format(*row.interval)
+            if row.alarms < 100
+            else "{:,.0f} to {:,.0f}".format(*row.interval),
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=2)
+
+
+def missed_table(rows: Sequence[Missed]) -> str:
+    """Return which share of incidents was missed, and how long the others took to be found."""
+    head = ("incident", "test", "missed", "95 %", "found after, median min")
+    lines = [
+        (
+            row.scenario,
+            row.test,
+            f"{row.missed / row.incidents:.1%}",
+            "{:.1%} to {:.1%}".format(*row.interval),
+            NOTHING if row.delay is None else f"{row.delay:g}",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=2)
+
+
+def webhooks_table(rows: Sequence[WebhookCost]) -> str:
+    """Return what requests cost beside a queue of messages."""
+    head = ("queue", "CPU-µs a request", "requests/s", "p50 ms", "p99 ms", "messages/s")
+    lines = [
+        (
+            row.state,
+            f"{row.cpu_us:,.0f}",
+            f"{row.requests_per_second:,.0f}",
+            ms(row.p50_us),
+            ms(row.p99_us),
+            f"{row.messages_per_second:,.0f}",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=1)
+
+
+def exports_table(rows: Sequence[ExportFigures]) -> str:
+    """Return what files of all requests took."""
+    head = ("export", "s", "CPU s", "peak MiB", "MB")
+    lines = [
+        (
+            row.what,
+            f"{row.seconds:,.0f}",
+            f"{row.cpu_seconds:,.0f}",
+            f"{row.peak_mib:,.0f}",
+            f"{row.size_bytes / 1e6:,.0f}",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=1)
+
+
 TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "comparison": comparison_table,
     "added": added_table,
@@ -293,10 +363,14 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "searches": searches_table,
     "pages": pages_table,
     "tail": tail_table,
+    "webhooks": webhooks_table,
+    "exports": exports_table,
     "memory": memory_table,
     "profile": profile_text,
     "million": million_table,
     "partitions": partitions_table,
+    "alerts-false": false_alarms_table,
+    "alerts-missed": missed_table,
     "soak": soak_table,
     "soak-trends": trends_table,
     "soak-kept": kept_table,

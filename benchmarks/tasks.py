@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import mixed_load, slow_streams, streams
+from benchmarks.alerts import measure_alerts
 from benchmarks.bodies import measure_bodies
 from benchmarks.compare import added, compare
 from benchmarks.contestant import Contestant
 from benchmarks.contestants import DIRECT, GATEWAY
 from benchmarks.copying import measure_copying
+from benchmarks.exports import measure_exports
 from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
 from benchmarks.memory import read_memory
@@ -32,6 +34,7 @@ from benchmarks.storing import measure_storing
 from benchmarks.streams import measure_streams
 from benchmarks.upstream import BRISK, Pace
 from benchmarks.vitals import trends_of
+from benchmarks.webhooks import measure_webhooks
 
 Results = dict[str, Sequence[Any]]
 """Rows by the name of the section that shows them; `tables.TABLES` knows how."""
@@ -112,8 +115,21 @@ def _searches(plan: Plan, folder: Path, say: Say) -> Results:
 def _pages(plan: Plan, folder: Path, say: Say) -> Results:
     return {
         "pages": measure_pages(plan.rows, plan.times, say),
-        "tail": measure_tail(folder, plan.seconds * 10, say),
+        "tail": measure_tail(folder, plan.seconds * 5, say),
     }
+
+
+def _alerts(plan: Plan, folder: Path, say: Say) -> Results:
+    false_alarms, missed = measure_alerts(plan.alert_years, say)
+    return {"alerts-false": false_alarms, "alerts-missed": missed}
+
+
+def _webhooks(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"webhooks": measure_webhooks(folder, say)}
+
+
+def _exports(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"exports": measure_exports(folder, plan.rows, say)}
 
 
 def _memory(plan: Plan, folder: Path, say: Say) -> Results:
@@ -163,6 +179,9 @@ TASKS = {
     "server-questions": Task("the same with PostgreSQL", _server_questions, is_long=True),
     "searches": Task("what searches leave behind that nobody waits for", _searches, is_long=True),
     "pages": Task("how long each page takes beside a month of requests", _pages, is_long=True),
+    "alerts": Task("how often alerts fire falsely, and what they miss", _alerts, is_long=True),
+    "webhooks": Task("what requests cost while 10,000 messages to webhooks wait", _webhooks, is_long=True),
+    "exports": Task("how long files of a month of requests take, and what memory", _exports, is_long=True),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
     "soak": Task(

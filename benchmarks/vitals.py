@@ -28,9 +28,9 @@ class Vitals:
         at_s: when, from the start.
         tasks: of the event loop: callers' connections, and the gateway's own work.
         connections: to providers.
-        queue: rows taken but not stored yet.
+        queue: rows that wait in the journal.
         stalls: looks at the event loop, since it began, that found it more than 100 ms late.
-        spill_mib: rows that wait beside the store.
+        journal_mib: files of the journal.
     """
 
     at_s: float
@@ -43,7 +43,7 @@ class Vitals:
     queue: int
     stalls: int
     wal_mib: float
-    spill_mib: float
+    journal_mib: float
     rows_lost: int
 
     @property
@@ -70,10 +70,10 @@ def look(pid: int, port: int, database: Path, at_s: float) -> Vitals:
         tasks=int(figures["gateway_event_loop_tasks"]),
         in_flight=int(figures["gateway_in_flight"]),
         connections=int(figures["gateway_upstream_connections"]),
-        queue=int(figures["gateway_recorder_queue"]),
+        queue=int(figures["gateway_journal_rows"]),
         stalls=int(looks - in_time),
         wal_mib=_size_mib([database.with_name(f"{database.name}-wal")]),
-        spill_mib=_size_mib(list(database.parent.glob("*.spill*"))),
+        journal_mib=figures["gateway_journal_bytes"] / 2**20,
         rows_lost=int(figures["gateway_rows_lost_total"]),
     )
 
