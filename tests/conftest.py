@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from hypothesis import settings
 from tests.browser import browser, browser_without_javascript, chromium
 from tests.gateway_process import RunningGateway
 from tests.postgres_server import PostgresServer, running_server
+from tests.sqlite_file import create_database
 
 __all__ = ["browser", "browser_without_javascript", "chromium"]
 
@@ -25,11 +28,38 @@ settings.load_profile("gateway")
 # 18 ms of CPU, thousands of times, for calls to loopback without TLS.
 default.create_ssl_context = cache(default.create_ssl_context)  # type: ignore[attr-defined]
 
+# A shell that runs tests in its background has it ignored, which all processes that tests start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# All that is collected stays, and the garbage collector would look through it again and again: a quarter of the
+# time that collecting takes.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Set aside what was collected, and look for garbage again."""
+    gc.freeze()
+    gc.enable()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none of them is left to one process in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes that are no text by their argument: gzip's carry the second, and all processes must agree."""
+    if isinstance(val, bytes) and not val.isascii():
+        return argname
+    return None
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Where there is a new SQLite file with all tables and no row: `gateway.db` in the test's folder."""
+    create_database(tmp_path / "gateway.db")
+    return f"sqlite:///{tmp_path}/gateway.db"
 
 
 @pytest.fixture(scope="session")

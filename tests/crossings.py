@@ -21,6 +21,7 @@ from gateway.app import WorkerContext
 from gateway.config import Config, load_config
 from gateway.server.http_server import open_http_server
 from gateway.server.listeners import bind
+from gateway.store.journal_files import GatewayJournal
 from tests import raw_http
 from tests.raw_http import request
 from tests.scripted_upstream import UpstreamProcess, answer
@@ -79,15 +80,17 @@ async def count_crossings() -> dict[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder, UpstreamProcess() as upstream:
         upstream.default(*answer(_COMPLETION, _JSON))
         config = _config(Path(folder), upstream.url)
+        journal = GatewayJournal.create(Path(folder, "gateway.db.journal"))
         tracer.install()
         try:
-            async with open_http_server(config, WorkerContext()) as http_server:
+            async with open_http_server(config, WorkerContext(journal)) as http_server:
                 listeners = bind("127.0.0.1", 0)
                 await http_server.accept(listeners)
                 with raw_http.Connection(listeners[0].getsockname()[1]) as caller:
                     return {name: await _files_of(tracer, caller, call) for name, call in CALLS.items()}
         finally:
             tracer.uninstall()
+            journal.close()
 
 
 async def _files_of(tracer: Tracer, caller: raw_http.Connection, call: bytes) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -16,18 +17,20 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+INGESTER = "server.ingester"
 _MAX_DESCRIPTORS = 1024
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 # The main module too, or each process would import pytest.
-_CONTEXT.set_forkserver_preload(["__main__", "gateway.cli.serve", "gateway.server.worker"])
+_CONTEXT.set_forkserver_preload(["__main__", "tests.forked_start"])
 
 
 class ForkedProcess:
@@ -93,9 +96,9 @@ class _GatewayProcess(ForkServerProcess):
 
     def run(self) -> None:
         from gateway.cli import main
-        from gateway.server import supervisor
+        from gateway.server import child_process
 
-        supervisor._spawn_worker = _fork_worker  # type: ignore[assignment]
+        child_process.spawn_process = _Forks(child_process.spawn_process)
         if sys.platform == "linux":
             # It ends with the fork server, and that with the tests, however they end.
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -130,25 +133,40 @@ class _ForkedWorker:
             os.kill(self.pid, signal.SIGTERM)
 
 
-def _fork_worker(descriptors: Sequence[Sequence[int]]) -> tuple[_ForkedWorker, socket.socket]:
-    """Do as the supervisor does, but for the import of all modules in each worker."""
-    end, workers_end = socket.socketpair()
-    with workers_end:
-        # A signal for the worker must not find the handlers of the supervisor.
+class _Forks:
+    """Does as the gateway does, but for the import of all modules in each process that it starts."""
+
+    def __init__(self, spawn: Callable[..., Any]) -> None:
+        self._spawn = spawn
+        self._ingesters = 0
+
+    def __call__(self, module: str, descriptors: Sequence[int] = ()) -> Any:
+        if module.endswith(".ingester"):
+            self._ingesters += 1
+            if self._ingesters > 1:
+                # The gateway has the database open by now, and SQLite takes its locks for those of a child.
+                return self._spawn(module, descriptors)
+        return _fork(module, descriptors)
+
+
+def _fork(module: str, descriptors: Sequence[int]) -> tuple[_ForkedWorker, socket.socket]:
+    end, its_end = socket.socketpair()
+    with its_end:
+        # A signal for the child must not find the handlers of its parent.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
-            _run_worker(workers_end.fileno(), {*itertools.chain.from_iterable(descriptors)}, signals)
+            _run_module(module, its_end.fileno(), {*descriptors}, signals)
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
     return _ForkedWorker(pid), end
 
 
-def _run_worker(channel: int, inherited: set[int], signals: set[int | signal.Signals]) -> NoReturn:
-    from gateway.server import worker
-
+def _run_module(
+    module: str, channel: int, inherited: set[int], signals: set[int | signal.Signals]
+) -> NoReturn:
     code = 1
     try:
-        # What the supervisor left behind would close descriptors by their numbers, which are others' soon.
+        # What the parent left behind would close descriptors by their numbers, which are others' soon.
         gc.freeze()
         asyncio._set_running_loop(None)
         os.setpgid(0, 0)
@@ -160,8 +178,10 @@ def _run_worker(channel: int, inherited: set[int], signals: set[int | signal.Sig
         os.dup2(nowhere, 0)
         os.dup2(nowhere, 1)
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        sys.argv = ["gateway.server.worker", str(channel)]
-        worker.main()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_NAME, module.removeprefix("gateway.").encode())
+        sys.argv = [module, str(channel)]
+        importlib.import_module(module).main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:

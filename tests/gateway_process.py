@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.fork_server import ForkedProcess, start
+from tests.fork_server import INGESTER, ForkedProcess, start
 
 START_SECONDS = 30
 STOP_SECONDS = 30
@@ -73,6 +73,17 @@ class RunningGateway:
 
     def workers(self) -> list[int]:
         """Process ids of its workers, where it has several; those that have just begun included."""
+        return [pid for pid in self._children() if not _is_ingester(pid)]
+
+    def ingester(self) -> int | None:
+        """Process id of its ingester; None while it has none."""
+        return next(filter(_is_ingester, self._children()), None)
+
+    def processes(self) -> list[int]:
+        """Process ids of all of it."""
+        return [self.pid, *self._children()]
+
+    def _children(self) -> list[int]:
         if self._process is None:
             return []
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
@@ -136,6 +147,15 @@ class RunningGateway:
     def _close_pipe(self) -> None:
         assert self._process is not None
         self._process.stdout.close()
+
+
+def _is_ingester(pid: int) -> bool:
+    try:
+        # Of one that was forked; another says it in its arguments.
+        names = Path(f"/proc/{pid}/comm").read_text(), Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return False
+    return names[0].strip() == INGESTER or f"-m\0gateway.{INGESTER}" in names[1]
 
 
 def is_alive(pid: int) -> bool:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from gateway.store.rows import unpack_body
+from gateway.store.body_codecs import unpack_body
 from tests.gateway_process import RunningGateway
 from tests.log_reader import query
 

@@ -220,6 +220,7 @@ def refuses(port: int) -> bool:
     """Whether connections are no longer accepted."""
     try:
         Connection(port).close()
-    except ConnectionRefusedError:
+    # The second if its socket closes meanwhile.
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False

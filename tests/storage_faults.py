@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway_process import RunningGateway
+from tests.log_reader import wait_until_stored
 
 PAGE_BYTES = 4096
 
@@ -33,13 +34,16 @@ def overwrite_page(database: Path, number: int) -> None:
 
 def fill_disk(gateway: RunningGateway) -> None:
     """Let no file of the gateway grow beyond the size that its log of writes has now."""
+    wait_until_stored(gateway.database)
     size = gateway.database.with_name("gateway.db-wal").stat().st_size
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    for pid in gateway.processes():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def empty_disk(gateway: RunningGateway) -> None:
     """Let them grow again."""
-    resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    for pid in gateway.processes():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 @contextmanager

@@ -43,5 +43,7 @@ def test_every_package_of_the_other_extras_is_named() -> None:
         | names(extras["bench"])
         | names(extras["postgres"])
         | names(extras["otel"])
+        | names(extras["training"])
+        | names(extras["trainers"])
     )
     assert {name for name in wanted if f"`{name}`" not in PAGE} == set()

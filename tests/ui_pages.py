@@ -83,7 +83,7 @@ def form_token(client: httpx.Client, path: str) -> str:
 
 def page_endpoints(method: str) -> list[Endpoint]:
     """All endpoints below `/ui` with this method."""
-    return [each for each in ui_api(*[Mock()] * 8).endpoints if each.method == method and each.path != "/"]
+    return [each for each in ui_api(*[Mock()] * 10).endpoints if each.method == method and each.path != "/"]
 
 
 def ask_api(gateway: RunningGateway, path: str, key: str = ADMIN_KEY) -> Any:
@@ -105,6 +105,10 @@ def paths_of(gateway: RunningGateway) -> list[str]:
         "/ui/feedback?from=all&comment=zzzz",
         "/ui/compare?by=prompt_version",
         "/ui/overview",
+        "/ui/alerts",
+        "/ui/alerts/new",
+        "/ui/exports",
+        "/ui/exports/new?rating=bad&from=7d",
         "/ui/requests",
         "/ui/requests?live=on",
         "/ui/requests?q=the",

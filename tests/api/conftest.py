@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ __all__ = ["serve"]
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db", decode_or_raw)
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url, decode_or_raw)
     yield store
     await store.close()

@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.api.operations import Metrics, no_other_processes
+from gateway.api.operations import Metrics
 from gateway.models.process_metrics import MetricFamilies, without_gauges
+from gateway.recording.request_metrics import RequestMetrics
 from tests.conftest import StartGateway
 from tests.store.samples import FACTS, exchange, feedback
 
@@ -31,11 +32,21 @@ async def read(metrics: Metrics, name: str, **labels: str) -> float:
 
 def busy(requests: int, *, inherited: MetricFamilies | None = None) -> Metrics:
     """The metrics of a process that had so many requests of a quarter of a second, and has as many connections."""
-    metrics = Metrics(inherited or {}, no_other_processes)
+
+    async def others() -> Sequence[MetricFamilies]:
+        return [ingested(requests)]
+
+    metrics = Metrics(inherited or {}, others)
     metrics.watch({"connections": ("Open.", lambda: requests), "starts_total": ("Starts.", lambda: 1)})
-    for _ in range(requests):
-        metrics.observe(exchange(), FACTS)
     return metrics
+
+
+def ingested(requests: int) -> MetricFamilies:
+    """What the ingester has counted."""
+    counted = RequestMetrics()
+    for _ in range(requests):
+        counted.observe(exchange(), FACTS)
+    return counted.collect()
 
 
 async def test_what_was_observed_is_counted() -> None:
@@ -60,28 +71,30 @@ async def test_feedback_is_counted_by_whether_it_names_something() -> None:
 
 async def test_the_figures_of_others_are_added() -> None:
     async def others() -> Sequence[MetricFamilies]:
-        return [busy(2).collect(), busy(3).collect()]
+        return [busy(2).collect(), busy(3).collect(), ingested(2), ingested(3)]
 
     metrics = Metrics({}, others)
-    metrics.observe(exchange(), FACTS)
-    assert await read(metrics, "gateway_requests_total", **REQUESTS) == 6
-    assert await read(metrics, "gateway_request_seconds_bucket", **CALL, le="+Inf") == 6
+    assert await read(metrics, "gateway_requests_total", **REQUESTS) == 5
+    assert await read(metrics, "gateway_request_seconds_bucket", **CALL, le="+Inf") == 5
     assert await read(metrics, "connections") == 5
     assert await read(metrics, "starts_total") == 2
 
 
 async def test_who_comes_next_counts_on() -> None:
     successor = busy(3, inherited=without_gauges(busy(2).collect()))
-    assert await read(successor, "gateway_requests_total", **REQUESTS) == 5
     assert await read(successor, "starts_total") == 2
     assert await read(successor, "connections") == 3
 
 
 async def test_what_passed_is_counted_and_what_was_only_told_of_is_not() -> None:
-    metrics = Metrics({}, no_other_processes)
-    metrics.observe(exchange(provider="passed"), FACTS)
-    metrics.observe(exchange(provider="told of", path="https://api.openai.com/v1/chat/completions"), FACTS)
-    text = (await metrics.to_text()).decode()
+    counted = RequestMetrics()
+    counted.observe(exchange(provider="passed"), FACTS)
+    counted.observe(exchange(provider="told of", path="https://api.openai.com/v1/chat/completions"), FACTS)
+
+    async def others() -> Sequence[MetricFamilies]:
+        return [counted.collect()]
+
+    text = (await Metrics({}, others).to_text()).decode()
     assert 'provider="passed"' in text
     assert "told of" not in text
 

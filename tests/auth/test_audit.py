@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,8 @@ ENTRY = AuditEntry(actor="ops", via=AuditChannel.COMMAND, action="keys revoke", 
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url)
     yield store
     await store.close()
 

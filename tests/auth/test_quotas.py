@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -16,6 +15,7 @@ from gateway.models.exchange import Exchange
 from gateway.models.principal import OPEN_ACCESS, Principal, Role
 from gateway.models.quota import Quota, QuotaUsage, Unit, Window
 from gateway.models.request import Cost, Facts, Usage
+from gateway.recording.ingester import QuotaAccounting
 from gateway.store import open_store
 from gateway.store.base import Admin, Store
 from gateway.web.middleware import error_headers
@@ -32,9 +32,17 @@ def taken(at_us: int | None = None, path: str = "/v1/chat/completions", name: st
     return exchange(key_name=name, ended_at_us=at_us or now_us(), path=path)
 
 
+async def use(store: Store, quotas: Quotas, used: Exchange, *limits: str) -> None:
+    """Store a request with what it took of these limits of its key, and have it known."""
+    accounting = QuotaAccounting(store, {"app": [Quota.parse(limit) for limit in limits]})
+    await accounting.refresh({"app"})
+    await store.ingest([(used, FACTS)], None, 1, accounting.usage_of)
+    await quotas.refresh()
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url)
     yield store
     await store.close()
 
@@ -70,7 +78,7 @@ async def test_only_what_resets_soon_is_worth_waiting_for_and_for_a_minute_at_mo
     quotas = Quotas(store)
     if not limit.startswith("0 "):
         quotas.admit(caller(limit))
-        quotas.observe(taken(), FACTS)
+        await use(store, quotas, taken(), limit)
     with pytest.raises(LimitExceeded) as refused:
         quotas.admit(caller(limit))
     assert type(refused.value) is kind
@@ -94,7 +102,7 @@ async def test_a_caller_is_told_of_the_limit_that_is_nearest_to_being_used_up(st
     quotas = Quotas(store)
     limits = ("10 requests/day", "250 tokens/day", "1000 requests/month")
     assert str(quotas.admit(caller(*limits))) == "1 of 10 requests/day"
-    quotas.observe(taken(), FACTS)
+    await use(store, quotas, taken(), *limits)
     nearest = quotas.admit(caller(*limits))
     assert nearest is not None
     assert (str(nearest), nearest.remaining) == ("100 of 250 tokens/day", 150)
@@ -131,7 +139,7 @@ async def test_what_a_request_took_counts_once_it_is_known(store: Store, limit: 
     quotas = Quotas(store)
     quotas.admit(caller(limit))
     quotas.admit(caller(limit))
-    quotas.observe(taken(), FACTS)
+    await use(store, quotas, taken(), limit)
     with pytest.raises(LimitExceeded):
         quotas.admit(caller(limit))
 
@@ -139,14 +147,14 @@ async def test_what_a_request_took_counts_once_it_is_known(store: Store, limit: 
 async def test_what_did_not_pass_through_here_is_not_counted(store: Store) -> None:
     quotas = Quotas(store)
     quotas.admit(caller("1 tokens/day"))
-    quotas.observe(taken(path="https://elsewhere.test/v1/chat/completions"), FACTS)
+    await use(store, quotas, taken(path="https://elsewhere.test/v1/chat/completions"), "1 tokens/day")
     quotas.admit(caller("1 tokens/day"))
 
 
 async def test_what_belongs_to_a_window_that_is_over_is_not_counted_in_the_next(store: Store) -> None:
     quotas = Quotas(store)
     quotas.admit(caller("1 tokens/minute"))
-    quotas.observe(taken(now_us() - 3_600_000_000), FACTS)
+    await use(store, quotas, taken(now_us() - 3_600_000_000), "1 tokens/minute")
     quotas.admit(caller("1 tokens/minute"))
 
 

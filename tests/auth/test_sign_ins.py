@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from gateway.auth.api_keys import ApiKeys, create_key, hash_token, revoke_key
@@ -20,8 +18,8 @@ CONFIGURED = {hash_token("gw-reader"): READER, hash_token("gw-app"): PROXY}
 
 
 @pytest.fixture
-async def store(tmp_path: Path):  # type: ignore[no-untyped-def]
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def store(sqlite_url: str):  # type: ignore[no-untyped-def]
+    store = await open_store(sqlite_url)
     yield store
     await store.close()
 

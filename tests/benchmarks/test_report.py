@@ -12,7 +12,18 @@ from benchmarks.report import replace_section
 from benchmarks.tables import TABLES
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-PAGES = [RESULTS / name for name in ("performance.md", "scale.md", "postgresql.md", "pages.md")]
+PAGES = [
+    RESULTS / name
+    for name in (
+        "performance.md",
+        "scale.md",
+        "postgresql.md",
+        "pages.md",
+        "alerts.md",
+        "webhooks.md",
+        "exports.md",
+    )
+]
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"
 
 

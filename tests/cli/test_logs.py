@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 
 import httpx
@@ -21,9 +22,11 @@ from gateway.models.conversation import (
     ToolCall,
     ToolResult,
 )
-from tests.cli.command import COMMAND, plain_environment
+from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.cli.conftest import Played
 from tests.client.chat_calls import ask
+from tests.conftest import StartGateway
+from tests.flows.promises import kill_tree
 
 
 def ids(output: str) -> list[str]:
@@ -250,3 +253,20 @@ def test_follow_ends_when_nobody_reads_on_though_nothing_comes(played: Played) -
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_commands_say_what_waits_in_the_journal_of_a_gateway_that_is_gone(
+    start_gateway: StartGateway,
+) -> None:
+    providers = {"other": {"base_url": "http://127.0.0.1:1/v1"}}
+    gateway = start_gateway({"providers": providers}, arguments=("--demo",))
+    ask(gateway.url, "stored")
+    assert ids(run_gateway("logs", "tail", "--json", cwd=gateway.folder).stdout)
+    other = sqlite3.connect(gateway.database, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ask(gateway.url, "waiting")
+    kill_tree(gateway)
+    other.close()
+    shown = run_gateway("logs", "tail", "--json", "--trace-id", "waiting", cwd=gateway.folder)
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert "wait in the journal" in shown.stderr

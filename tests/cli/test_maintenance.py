@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from gateway.store import open_store
-from gateway.store.journal import Journal
+from gateway.store.journal import encode_record, read_file
+from gateway.store.journal_files import GatewayJournal, SegmentWriter
 from tests.cli.command import COMMAND, plain_environment
 from tests.cli.conftest import Played, Run
 from tests.client.chat_calls import ask
@@ -118,15 +119,19 @@ def test_what_is_no_store_is_not_backed_up(run: Run, tmp_path: Path) -> None:
 def test_rows_that_wait_beside_the_store_are_in_the_backup_and_wait_on(
     run: Run, database: Path, tmp_path: Path
 ) -> None:
-    for name in ("gateway.db.spill", "gateway.db.spill.1"):
-        spill = Journal(tmp_path / name)
-        for number in range(3):
-            spill.add(exchange(f"{name}-{number}"))
+    journal = GatewayJournal.create(tmp_path / "gateway.db.journal")
+    writer = SegmentWriter(journal, 0, 10**6)
+    for number in range(3):
+        writer.append([encode_record(exchange(f"journal-{number}"))])
+    writer.close()
+    journal.close()
+    spill = tmp_path / "gateway.db.spill.1"
+    spill.write_bytes(b"".join(b"".join(encode_record(exchange(f"old-{number}"))) for number in range(3)))
     done = run("backup", "--storage", STORE, "copy.db")
     assert (done.returncode, done.stderr) == (0, "")
     assert requests_in(tmp_path / "copy.db") == 2 + 3 + 3
     assert requests_in(database) == 2
-    assert len(list(Journal(tmp_path / "gateway.db.spill").records())) == 3
+    assert [len(batch) for path in (spill, journal.segments()[0].path) for batch in read_file(path)] == [3, 3]
 
 
 @pytest.mark.usefixtures("database")

@@ -84,6 +84,16 @@ def test_each_fault_has_its_line_and_stops_no_other_row(tmp_path: Path) -> None:
     assert faults[3] == "row: is not an object."
 
 
+def test_what_cannot_be_read_is_told_once_with_what_can(tmp_path: Path) -> None:
+    [picture] = read(write(tmp_path, b"\x89PNG\r\n\x1a\n\x00\n\n\n"))
+    assert str(picture.fault).startswith(
+        "file: is no text in UTF-8. It must hold JSON, be a table named .csv"
+    )
+    header, row = read(write(tmp_path, b"id,name\n1,{}\n"))
+    assert str(header.fault).endswith("A table needs a name that ends in .csv.")
+    assert not str(row.fault).endswith(".csv.")
+
+
 def test_standard_input_is_read_for_a_hyphen(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(LINES))))
     monkeypatch.setattr("sys.stdin", stdin)

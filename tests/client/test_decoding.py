@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gateway.api.native.feedback import FeedbackListParams, FeedbackWithTexts
 from gateway.api.native.requests import RequestListParams
 from gateway.api.native.reviews import AgreementReply, ModelsShape, PairShape, PeopleShape
 from gateway.api.native.schemas import (
@@ -18,6 +19,7 @@ from gateway.api.native.schemas import (
 from gateway.client import (
     Agreement,
     Feedback,
+    FeedbackFilters,
     GatewayClient,
     LoggedRequest,
     RequestDetail,
@@ -68,6 +70,16 @@ def test_every_filter_of_requests_can_be_asked_for() -> None:
     asked = {renamed.get(name, name) for name in RequestFilters.__annotations__}
     others = {"limit", "cursor", "format", "judged", "feedback.metadata.KEY"}
     assert asked == set(RequestListParams.names()) - others
+
+
+def test_every_filter_of_feedback_can_be_asked_for_and_its_texts_are_read() -> None:
+    renamed = {"since": "from", "until": "to", "metadata": "metadata.KEY"}
+    asked = {renamed.get(name, name) for name in FeedbackFilters.__annotations__}
+    others = {"limit", "cursor", "format", "texts", "feedback.metadata.KEY"}
+    assert asked == set(FeedbackListParams.names()) - others
+    # What else a list has, such as `via`, is read where requests have it.
+    names = {field.name for field in fields(models.ListedFeedback)}
+    assert names - {"via"} == set(FeedbackWithTexts.model_fields)
 
 
 def test_times_become_datetimes() -> None:

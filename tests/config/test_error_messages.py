@@ -11,7 +11,7 @@ from .conftest import PROVIDER, Refuse
         (
             "serve: {}",
             "2:1: serve: not a key here; did you mean server? allowed: server, storage, providers, "
-            "default_provider, routes, keys, prices, feedback, logging, telemetry",
+            "default_provider, routes, cache, keys, prices, feedback, logging, telemetry, alerts, webhooks, rules",
         ),
         ("logging: {zzz: 1}", "2:11: logging.zzz: not a key here; allowed: level, format, requests"),
         (

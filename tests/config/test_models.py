@@ -195,11 +195,11 @@ def test_a_header_may_look_like_a_date(load: Load) -> None:
     assert config.providers["a"].headers == {"anthropic-version": "2023-06-01"}
 
 
-def test_routes_are_refused_until_there_are_any(load: Load, refuse: Refuse) -> None:
-    assert load(PROVIDER + "routes: {}").routes == {}
-    assert refuse(PROVIDER + "routes: {a: {}}") == [
-        "gateway.yaml:2:9: routes: found a mapping; must be empty: this version has no routes"
-    ]
+def test_a_key_s_route_is_one_of_the_file(load: Load, refuse: Refuse) -> None:
+    keys = "keys: [{name: app, key: gw-app-0123456789, role: proxy, route: chat}]\n"
+    assert load(PROVIDER + "routes: {chat: {provider: a}}\n" + keys).keys[0].route == "chat"
+    [line] = refuse(PROVIDER + keys)
+    assert line.endswith("route of 'app' must be one of the routes: there are none")
 
 
 def test_a_section_cannot_be_changed_once_read() -> None:

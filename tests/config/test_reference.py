@@ -15,12 +15,17 @@ from gateway.config import ConfigError, load_config
 from gateway.config.key_paths import fields_of, inner_section
 from gateway.config.models import Config, Section
 from gateway.config.reference import to_markdown
+from gateway.models.webhooks import new_secret
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "config" / "gateway.yaml"
 PAGE = ROOT / "docs" / "configuration.md"
+REFERENCE = ROOT / "docs" / "reference" / "configuration.md"
 
-CHOSEN_FOR_THE_SAMPLE = {"default_provider", "keys", "prices"}
+CHOSEN_FOR_THE_SAMPLE = {"routes", 
+    "default_provider", "keys", "prices", "alerts.above", "alerts.where", "alerts.group_by", "alerts.window",
+    "alerts.renotify", "alerts.description", "rules",
+}  # fmt: skip
 """Keys whose value in the sample is an example, since the default would show nothing."""
 
 
@@ -68,6 +73,7 @@ def test_the_sample_takes_its_keys_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(with_comments_taken_away())
     env = {"GATEWAY_APP_KEY": "gw-app", "GATEWAY_ADMIN_KEY": "gw-ops", "ANTHROPIC_API_KEY": "sk-ant"}
+    env["WEBHOOK_SECRET"] = new_secret()
     config = load_config(file, env)
     assert [(key.name, key.key.get_secret_value()) for key in config.keys] == [
         ("app", "gw-app"),
@@ -101,8 +107,8 @@ def test_the_minimal_file_works() -> None:
 
 
 def test_the_page_has_the_tables_of_the_models() -> None:
-    assert PAGE.read_text().endswith(f"-->\n\n{to_markdown()}"), (
-        "docs/configuration.md is behind the models; its tables are what reference.to_markdown() returns"
+    assert REFERENCE.read_text().endswith(f"-->\n\n{to_markdown()}"), (
+        "docs/reference/configuration.md is behind the models; its tables are what reference.to_markdown() returns"
     )
 
 

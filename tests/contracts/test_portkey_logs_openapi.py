@@ -173,4 +173,4 @@ def test_the_gateways_own_document_has_these_paths(gateway: RunningGateway) -> N
         "/v1/logs/exports/{export_id}/file": {"get"},
     }
     columns = document["components"]["schemas"]["NewExport"]["properties"]["requested_data"]
-    assert tuple(columns["items"]["enum"]) == COLUMNS
+    assert tuple(columns["items"]["enum"]) == (*COLUMNS, "feedback")

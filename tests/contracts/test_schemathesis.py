@@ -30,7 +30,7 @@ from tests.demo_gateway import GATEWAY_KEY
 from tests.gateway_process import RunningGateway
 from tests.openapi_paths import without_endless
 
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "4"))
 """Calls made of each operation; many more by hand, from time to time."""
 
 HEADERS = {"x-portkey-api-key": GATEWAY_KEY}
@@ -72,16 +72,7 @@ def operations_of(document: dict[str, Any]) -> list[Operation]:
     return [operation.ok() for operation in found if isinstance(operation, Ok)]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("mode", GenerationMode)
-def test_every_operation_answers_as_our_document_says(gateway: RunningGateway, mode: GenerationMode) -> None:
-    operations = operations_of(without_endless(httpx.get(f"{gateway.url}/openapi.json").json()))
-    assert len(operations) > 20
-    for operation in operations:
-        probe(operation, gateway.url, mode)
-
-
+# Before ours, which makes export jobs with a column that Portkey does not have.
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_what_portkey_s_document_allows_is_answered_as_it_says(gateway: RunningGateway) -> None:
@@ -92,3 +83,13 @@ def test_what_portkey_s_document_allows_is_answered_as_it_says(gateway: RunningG
         # It names no statuses but 200; that refusals have Portkey's shape is told in our own document.
         checks = (not_a_server_error, content_type_conformance, response_schema_conformance)
         probe(operation, server, GenerationMode.POSITIVE, checks)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_every_operation_answers_as_our_document_says(gateway: RunningGateway, mode: GenerationMode) -> None:
+    operations = operations_of(without_endless(httpx.get(f"{gateway.url}/openapi.json").json()))
+    assert len(operations) > 20
+    for operation in operations:
+        probe(operation, gateway.url, mode)

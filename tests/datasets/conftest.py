@@ -21,8 +21,8 @@ from .samples import DIALECT, EXPORTER, READER
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = await open_store(sqlite_url)
     yield opened
     await opened.close()
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.datasets.formats import Column, JsonLines, Selection
+from gateway.datasets.formats import Column, JsonLines
+from gateway.datasets.row_writer import Selection
 from gateway.errors import BadInput
 from gateway.models.export import Export
 from gateway.models.filters import NO_FILTER, Comparison, Filter, Op, Page, Sort

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.datasets.row_writer import Progress, write_rows
+from gateway.datasets.row_writer import Progress
 from gateway.errors import BadInput
 from gateway.models.export import Export
 from gateway.models.request import Facts, Payload
@@ -32,7 +32,7 @@ def export(last_seq: int, **others: Any) -> Export:
 
 async def written(store: Store, job: Export, progress: Progress | None = None) -> list[Any]:
     file = io.BytesIO()
-    await write_rows(store, EXPORTER, job, file, progress or Progress())
+    await EXPORTER.write_file(store, job, file, progress or Progress())
     return [json.loads(line) for line in file.getvalue().splitlines()]
 
 
@@ -97,7 +97,7 @@ async def test_bodies_are_read_in_groups_that_stay_small(
         return await read(seqs, in_background=in_background)
 
     monkeypatch.setattr(store, "payloads", payloads)
-    monkeypatch.setattr("gateway.datasets.row_writer.BATCH_BYTES", 100)
+    monkeypatch.setattr("gateway.datasets.formats.BATCH_BYTES", 100)
     rows = await written(store, export(seqs[-1], columns=("body",)))
     assert [len(row["body"]) for row in rows] == sizes
     assert groups == [2, 1, 2, 1]

@@ -13,10 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.store import journal_root
 from tests.conftest import StartGateway
 from tests.gateway_fixtures import closed_port
 from tests.gateway_process import RunningGateway
-from tests.log_reader import eventually
+from tests.log_reader import eventually, wait_for_journal
 from tests.postgres_server import PostgresServer
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -98,15 +99,11 @@ def test_a_gateway_that_dies_under_load_takes_nothing_with_it_that_was_answered(
         answered = [trace for traces in pool.map(call, range(CALLERS)) for trace in traces]
     # Each caller may lose what it had in flight, and no more.
     assert len(answered) >= CALLERS * (CALLS - 2)
+    # What it had journaled is on its machine until it starts again.
+    nodes[0].start()
+    for node in nodes:
+        wait_for_journal(journal_root(postgres_url, node.folder))
     stored = {row[0] for row in postgres_server.query(postgres_url, "SELECT trace_id FROM requests")}
     assert set(answered) - stored == set()
-
-    # The lease of the one that was killed has not run out, so what it had not understood yet is still its own.
-    postgres_server.query(postgres_url, "UPDATE workers SET lease_until = now() RETURNING number")
-    nodes[0].start()
-    eventually(
-        lambda: (
-            postgres_server.query(postgres_url, "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL")
-            == []
-        )
-    )
+    unread = "SELECT 1 FROM requests WHERE interpreted_at_us IS NULL"
+    assert postgres_server.query(postgres_url, unread) == []

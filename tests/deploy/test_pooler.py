@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from gateway.store import journal_root
 from tests.conftest import StartGateway
 from tests.flows.promises import Promises, call_until
 from tests.gateway_fixtures import closed_port
 from tests.gateway_process import RunningGateway
-from tests.log_reader import eventually
+from tests.log_reader import eventually, wait_for_journal
 from tests.postgres_server import PostgresServer
 from tests.scripted_upstream import UpstreamProcess
 
@@ -100,6 +101,8 @@ def test_nothing_that_was_promised_is_lost_and_everything_can_be_asked(
         over.set()
         for caller in callers:
             caller.result()
+    for node in nodes:
+        wait_for_journal(journal_root(pooled_url, node.folder))
     stored = {row[0] for row in postgres_server.query(postgres_url, "SELECT trace_id FROM requests")}
     assert set(promises.traces) - stored == set()
     joined = "SELECT feedback_id FROM feedback WHERE joined_at_us IS NOT NULL"

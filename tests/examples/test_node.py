@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 
+import httpx
 import pytest
 
-from tests.demo_gateway import read_trace
+from tests.demo_gateway import GATEWAY_KEY, read_trace
 from tests.examples.running import EXAMPLES, run_example, told
 from tests.gateway_process import RunningGateway
 
@@ -70,3 +71,25 @@ def test_the_lock_file_pins_what_is_asked_for_and_names_no_registry() -> None:
     assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
     assert not [name for name, package in locked.items() if "resolved" in package]
     assert all("integrity" in package for name, package in locked.items() if name)
+
+
+@with_node
+def test_the_quality_monitor_of_the_page_tells_of_a_fifth_that_is_disliked(demo: RunningGateway) -> None:
+    for number in range(4):
+        body = {"model": "demo-chat", "messages": [{"role": "user", "content": f"Question {number}"}]}
+        headers = {"Authorization": f"Bearer {GATEWAY_KEY}", "Helicone-Request-Id": f"monitored-{number}"}
+        httpx.post(f"{demo.url}/v1/chat/completions", json=body, headers=headers).raise_for_status()
+        vote = {"rating": False}
+        given = httpx.post(f"{demo.url}/v1/request/monitored-{number}/feedback", json=vote, headers=headers)
+        given.raise_for_status()
+    output = run_example(demo, "node", "node/quality_monitor.mjs")
+    assert int(told(output, "watched").split()[0]) >= 4
+    # Others' requests of this gateway are counted too.
+    total = int(told(output, "watched").split()[0])
+    disliked = httpx.post(
+        f"{demo.url}/v1/request/query",
+        json={"filter": {"feedback": {"rating": {"equals": False}}}, "limit": 100},
+        headers={"Authorization": f"Bearer {GATEWAY_KEY}"},
+    ).json()["data"]
+    expected = ["alert High negative feedback rate detected!"] if len(disliked) / total > 0.2 else []
+    assert [line for line in output.splitlines() if line.startswith("alert")] == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ from gateway.store.base import Store
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url)
     yield store
     await store.close()
 

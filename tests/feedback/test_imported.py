@@ -9,6 +9,8 @@ import pytest
 
 from gateway.errors import Conflict, StoreUnavailable
 from gateway.feedback import rules
+from gateway.feedback.imported import ImportedFeedback, find_imported_entries
+from gateway.feedback.named_values import NamedFeedback, SubjectNames, read_value
 from gateway.feedback.payloads import thumb_feedback
 from gateway.feedback.rules import imported_feedback
 from gateway.feedback.service import FeedbackService
@@ -120,3 +122,26 @@ async def test_rivals_that_never_rest_make_it_unavailable_not_endless(
 
     with pytest.raises(StoreUnavailable, match="at once"):
         await FeedbackService(store).insert_missing([graded()])
+
+
+def named(importer: Principal, *ids: str, span: str | None = None) -> ImportedFeedback:
+    subject = SubjectNames(ids, span)
+    item = NamedFeedback(subject=subject, name="good", value=read_value(True), raw="{}", feedback_id="f1")
+    return ImportedFeedback(item, "test", LONG_AGO_US, importer)
+
+
+async def test_named_feedback_of_an_export_is_on_the_request_of_its_span_in_its_tenant(store: Store) -> None:
+    await store.append([exchange(tenant="north")])
+    south = replace(NORTH, tenant="south")
+    given = [named(importer, "trace-1", span="request-1") for importer in (NORTH, south)]
+
+    entries = await find_imported_entries(store, given)
+    assert await FeedbackService(store).insert_missing(entries) == 2
+    assert await FeedbackService(store).insert_missing(await find_imported_entries(store, given)) == 0
+
+    by_tenant = {
+        found.tenant: found for found in await store.feedback_by_ids([e.feedback_id for e in entries])
+    }
+    ours, theirs = by_tenant["north"], by_tenant["south"]
+    assert (ours.request_id, ours.created_at_us) == ("request-1", LONG_AGO_US)
+    assert (theirs.request_id, theirs.joined_at_us) == (None, None)

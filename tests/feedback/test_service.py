@@ -56,7 +56,7 @@ async def test_what_is_given_is_what_is_kept(core: FeedbackService, store: Store
 
     entry = await latest(store, await give(core, given))
 
-    names = NewFeedback.__dataclass_fields__.keys() - {"scale", "subject_field"}
+    names = NewFeedback.__dataclass_fields__.keys() - {"scale", "subject", "subject_field"}
     kept = {name: getattr(entry, name) for name in names}
     sent = {name: getattr(given, name) for name in kept}
     assert kept == sent | {"feedback_id": entry.feedback_id}

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.gateway_process import RunningGateway, is_alive
@@ -79,13 +80,20 @@ def call_until(
             over.wait(PAUSE_SECONDS)
 
 
+def wait_for_more(traces: list[str], count: int) -> None:
+    """Return once so many more calls were answered."""
+    wanted = len(traces) + count
+    eventually(lambda: len(traces) >= wanted)
+
+
 def kill_tree(gateway: RunningGateway) -> None:
-    """kill -9 of a gateway and its workers, the supervisor first, so that nobody is replaced."""
-    workers = gateway.workers()
+    """kill -9 of all processes of a gateway, the first one first, so that nobody is replaced."""
+    others = gateway.processes()[1:]
     gateway.kill()
-    for pid in workers:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(is_alive(pid) for pid in workers))
+    for pid in others:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(is_alive(pid) for pid in others))
 
 
 def check_kept(gateway: RunningGateway, promises: Promises) -> None:

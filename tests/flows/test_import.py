@@ -122,7 +122,7 @@ def test_an_import_beside_a_gateway_at_work_disturbs_nobody(start_gateway: Start
     live = "SELECT 1 FROM requests WHERE trace_id = 'live' AND interpreted_at_us IS NOT NULL"
     eventually(lambda: len(query(gateway.database, live)) == asked)
     assert count(gateway.database) == ROWS + asked
-    assert read_metrics(gateway.url)["gateway_rows_spilled_total"] == 0
+    assert read_metrics(gateway.url)["gateway_rows_lost_total"] == 0
     assert httpx.get(f"{gateway.url}/readyz").status_code == 200
 
 

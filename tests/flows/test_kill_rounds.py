@@ -17,7 +17,7 @@ from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, wait_until_interpreted
 from tests.scripted_upstream import UpstreamProcess
 
-from .promises import Promises, call_until, check_kept, kill_tree
+from .promises import Promises, call_until, check_kept, kill_tree, wait_for_more
 
 CALLERS = 4
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "10"))
@@ -52,10 +52,6 @@ KINDS: Mapping[Callable[[RunningGateway, random.Random], None], int] = {
 """What is killed, and how often of ten times."""
 
 
-def wait_for_calls(promises: Promises, count: int) -> None:
-    eventually(lambda: len(promises.traces) >= count)
-
-
 @pytest.mark.timeout(400)  # each round starts processes, which share the machine with other tests
 def test_kill_9_again_and_again_loses_nothing_that_was_promised(
     start_gateway: StartGateway, upstream: UpstreamProcess
@@ -75,7 +71,7 @@ def test_kill_9_again_and_again_loses_nothing_that_was_promised(
         ]
         try:
             for _ in range(ROUNDS):
-                wait_for_calls(promises, len(promises.traces) + CALLS_A_ROUND)
+                wait_for_more(promises.traces, CALLS_A_ROUND)
                 time.sleep(chance.random() * LONGEST_ROUND_SECONDS)
                 [kill] = chance.choices(list(KINDS), list(KINDS.values()))
                 kill(gateway, chance)
@@ -86,7 +82,6 @@ def test_kill_9_again_and_again_loses_nothing_that_was_promised(
     kill_tree(gateway)
     assert len(promises.traces) >= CALLS_A_ROUND * ROUNDS
     assert len(promises.votes) > 5 * ROUNDS
-    check_kept(gateway, promises)
 
     gateway.start()
     wait_until_interpreted(gateway.database)

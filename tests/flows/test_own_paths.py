@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 
 import pytest
 
@@ -11,6 +13,8 @@ from tests.openapi_paths import without_endless
 from tests.raw_http import call, request
 from tests.scripted_upstream import UpstreamProcess
 from tests.test_routes import all_spellings
+
+FEEDBACK = b'{"trace_id": "packed", "value": 5}'
 
 
 def test_nothing_of_ours_reaches_the_provider(gateway: RunningGateway, upstream: UpstreamProcess) -> None:
@@ -28,6 +32,23 @@ def test_other_paths_do_reach_the_provider(gateway: RunningGateway, upstream: Up
         upstream.take()
         assert call(gateway.port, request(b"GET", path.encode())).status == 200
         assert len(upstream.take()) == 1
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        (b"gzip", gzip.compress(FEEDBACK), 200),
+        (b"deflate", zlib.compress(FEEDBACK), 200),
+        (b"gzip", gzip.compress(FEEDBACK)[:-9], 400),
+        (b"gzip", gzip.compress(b" " * 20_000_000), 413),
+        (b"br", FEEDBACK, 400),
+    ],
+)
+def test_compressed_bodies_are_undone_within_bounds(
+    gateway: RunningGateway, encoding: bytes, body: bytes, status: int
+) -> None:
+    sent = request(b"POST", b"/v1/feedback", b"Content-Encoding: " + encoding, body=body)
+    assert call(gateway.port, sent).status == status
 
 
 @pytest.mark.parametrize(
@@ -57,6 +78,8 @@ def test_head_is_answered_wherever_get_is_and_alike(gateway: RunningGateway) -> 
     document = without_endless(json.loads(call(gateway.port, request(b"GET", b"/openapi.json")).body))
     paths = [path.encode() for path, operations in document["paths"].items() if "get" in operations]
     assert {b"/healthz", b"/readyz", b"/openapi.json", b"/metrics", b"/f/{token}"} < set(paths)
+    # HEAD of a link that gives feedback gives none.
+    paths.remove(b"/langsmith/feedback/tokens/{token}")
     for path in [*paths, b"/docs", b"/docs/feedback"]:
         target = path.replace(b"{", b"").replace(b"}", b"")
         whole, head = (call(gateway.port, request(method, target)) for method in (b"GET", b"HEAD"))

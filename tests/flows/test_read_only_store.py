@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from gateway.store.journal_files import all_segments
 from tests.conftest import StartGateway
 from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, query, read_metrics, wait_until_interpreted
@@ -27,7 +28,7 @@ def test_a_store_that_turns_read_only_is_told_of_and_every_row_comes_back_when_i
         for trace in during:
             assert _call(gateway, upstream, trace).body == b"ok"
         shown = read_metrics(gateway.url)
-        assert (shown["gateway_rows_spilled_total"], shown["gateway_rows_lost_total"]) == (10, 0)
+        assert (shown["gateway_journal_rows"], shown["gateway_rows_lost_total"]) == (10, 0)
         assert _get(gateway, "/readyz").status_code == 503
         assert _get(gateway, "/healthz").status_code == 200
         for path, vote in (
@@ -53,7 +54,8 @@ def test_where_nothing_at_all_can_be_written_traffic_goes_on_and_each_lost_row_i
     gateway = start_gateway(_config(upstream))
     _call(gateway, upstream, "before")
     wait_until_interpreted(gateway.database)
-    with read_only(*_files(gateway), gateway.folder):
+    segments = [each.path for each in all_segments(gateway.database.with_name("gateway.db.journal"))]
+    with read_only(*_files(gateway), gateway.folder, *segments, *(path.parent for path in segments)):
         for number in range(5):
             assert _call(gateway, upstream, f"lost-{number}").body == b"ok"
         assert read_metrics(gateway.url)["gateway_rows_lost_total"] == 5

@@ -51,7 +51,7 @@ def traces(gateway: RunningGateway) -> list[str]:
 
 
 def files_with(gateway: RunningGateway, text: str) -> list[str]:
-    files = gateway.folder.glob("gateway.db*")
+    files = [*gateway.folder.glob("gateway.db*"), *gateway.folder.glob("gateway.db*/**/*")]
     return [file.name for file in files if file.is_file() and text.encode() in file.read_bytes()]
 
 

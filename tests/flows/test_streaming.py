@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from tests.gateway_process import RunningGateway
-from tests.log_reader import row
 from tests.raw_http import LAST_CHUNK, Connection, call, chunk, request
 from tests.scripted_upstream import (
     ECHO,
@@ -25,9 +20,6 @@ from tests.scripted_upstream import (
 )
 from tests.scripted_upstream import chunk as send_chunk
 from tests.upstream_server import Step
-
-HELD_SECONDS = 0.3
-"""How long to listen for an end that must not come."""
 
 CHUNKED = b"Transfer-Encoding: chunked"
 
@@ -130,71 +122,3 @@ def test_an_answer_that_comes_during_the_upload_reaches_the_caller_at_once(
         assert caller.chunk() == b"data: early\n\n"
         caller.send(LAST_CHUNK)
         assert caller.chunk() == b""
-
-
-@pytest.mark.parametrize("events", [[b"data: a\n\n", b"data: [DONE]\n\n"], [b"data: only\n\n"]])
-def test_the_end_of_a_stream_is_held_back_until_its_row_is_committed(
-    gateway: RunningGateway, upstream: UpstreamProcess, events: list[bytes]
-) -> None:
-    trace, gate = upstream.name() + "-held", upstream.name()
-    end = send(b"".join([*map(chunk, events), LAST_CHUNK]))
-    script = upstream.script(READ, head(b"200 OK", EVENT_STREAM, CHUNKED), wait(gate), end)
-    with _locked(gateway) as lock, Connection(gateway.port) as caller:
-        caller.send(request(b"POST", b"/v1/chat/completions", script, _traced(trace)))
-        caller.head()
-        upstream.open(gate)
-        received = b""
-        while len(received) < len(b"".join(events)):
-            received += caller.chunk()
-        assert received == b"".join(events)
-        assert caller.is_silent(HELD_SECONDS)
-        lock.rollback()
-        assert caller.chunk() == b""
-        assert row(gateway.database, trace)["outcome"] == "complete"
-
-
-def test_the_last_piece_of_a_sized_body_is_held_back_until_its_row_is_committed(
-    gateway: RunningGateway, upstream: UpstreamProcess
-) -> None:
-    trace, gate = upstream.name() + "-held", upstream.name()
-    script = upstream.script(
-        READ, head(b"200 OK", b"Content-Length: 6"), send(b"abc"), wait(gate), send(b"def")
-    )
-    with _locked(gateway) as lock, Connection(gateway.port) as caller:
-        caller.send(request(b"POST", b"/v1/chat/completions", script, _traced(trace)))
-        caller.head()
-        assert caller.read(3) == b"abc"
-        upstream.open(gate)
-        assert caller.is_silent(HELD_SECONDS)
-        lock.rollback()
-        assert caller.read(3) == b"def"
-        assert row(gateway.database, trace)["outcome"] == "complete"
-
-
-@pytest.mark.parametrize("body", [b"", b"all of it at once"])
-def test_a_short_answer_is_held_back_whole_until_its_row_is_committed(
-    gateway: RunningGateway, upstream: UpstreamProcess, body: bytes
-) -> None:
-    trace = upstream.name() + "-held"
-    with _locked(gateway) as lock, Connection(gateway.port) as caller:
-        script = upstream.script(
-            READ, send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        )
-        caller.send(request(b"POST", b"/v1/embeddings", script, _traced(trace)))
-        assert caller.is_silent(HELD_SECONDS)
-        lock.rollback()
-        assert caller.response().body == body
-        assert row(gateway.database, trace)["status"] == 200
-
-
-def _traced(trace: str) -> bytes:
-    return b"x-portkey-trace-id: " + trace.encode()
-
-
-@contextmanager
-def _locked(gateway: RunningGateway) -> Iterator[sqlite3.Connection]:
-    """Keep others from writing to the gateway's database for as long as the block lasts, or until rolled back."""
-    connection = sqlite3.connect(gateway.database, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    yield connection
-    connection.close()

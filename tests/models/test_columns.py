@@ -24,4 +24,6 @@ def test_columns_of_the_metadata_are_personal_and_found_by_the_name_of_their_key
 def test_the_page_has_the_tables_of_the_columns() -> None:
     page = PAGE.read_text("utf-8")
     assert page.count("<!-- columns of ") == 2
-    assert page == with_tables(page), "docs/storage.md is behind: run python -m tests.store.column_tables"
+    assert page == with_tables(page), (
+        "docs/reference/columns.md is behind: run python -m tests.store.column_tables"
+    )

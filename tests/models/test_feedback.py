@@ -34,8 +34,8 @@ def test_the_requests_that_share_an_id_are_told_by_their_other_ids() -> None:
         "'chatcmpl-2'; request 'r' in trace 't1'. Name one by an id that only it has."
     )
     assert refused.candidates == [
-        {"trace_id": "t2", "request_id": "r", "response_id": "chatcmpl-2", "tenant": None},
-        {"trace_id": "t1", "request_id": "r", "response_id": None, "tenant": None},
+        {"trace_id": "t2", "request_id": "r", "response_id": "chatcmpl-2", "tenant": None, "row": 1},
+        {"trace_id": "t1", "request_id": "r", "response_id": None, "tenant": None, "row": 1},
     ]
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
 from uuid import UUID
 
-from gateway.models.ids import new_id
+import httpx
+import pytest
+
+from gateway.models.ids import name_in_path, new_id, path_segment
 
 
 def test_an_id_is_a_uuid_of_version_7() -> None:
@@ -30,9 +34,19 @@ def test_no_two_ids_are_the_same_whatever_thread_makes_them() -> None:
     assert len(set(made)) == len(made) == 32_000
 
 
+@pytest.mark.parametrize("name", [".", "..", "~.", "~~..", "...", "~", "a/../b", "~.x", " ü%", "plain"])
+def test_a_name_in_a_path_survives_browsers_and_is_read_back(name: str) -> None:
+    url = httpx.URL("https://gateway/users/").join(path_segment(name))
+    assert url.raw_path == f"/users/{path_segment(name)}".encode()
+    assert name_in_path(unquote(path_segment(name))) == name
+
+
 FORKING = """
 import os
-from gateway.models.ids import new_id
+import httpx
+import pytest
+
+from gateway.models.ids import name_in_path, new_id, path_segment
 new_id()
 child = os.fork()
 if child:

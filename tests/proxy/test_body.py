@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from gateway.proxy.body import MAX_BUFFERED_BYTES, MAX_REPLAY_MEMORY_BYTES, RequestBody
+from gateway.proxy.incoming import IncomingRequest
 from gateway.recording.capture import BodyCapture
 
 Use = Callable[[RequestBody, BodyCapture], Awaitable[None]]
@@ -27,7 +28,7 @@ async def receive(body: bytes, use: Use, *, is_replayable: bool, is_chunked: boo
 
     async def handle(request: web.BaseRequest) -> web.Response:
         capture = BodyCapture(2 * len(VERY_LONG))
-        received = RequestBody(request, capture, 10.0, is_replayable=is_replayable)
+        received = RequestBody(IncomingRequest.of(request), capture, 10.0, is_replayable=is_replayable)
         try:
             await use(received, capture)
             done.set_result(None)

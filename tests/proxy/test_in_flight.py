@@ -8,8 +8,11 @@ from gateway.proxy.in_flight import InFlight
 
 
 async def forward(in_flight: InFlight, end: asyncio.Event) -> None:
-    with in_flight:
+    task = in_flight.begin()
+    try:
         await end.wait()
+    finally:
+        in_flight.end(task)
 
 
 async def begun(in_flight: InFlight, end: asyncio.Event) -> asyncio.Task[None]:

@@ -78,7 +78,7 @@ def test_a_header_that_cannot_be_read_is_refused_by_name_before_anything_is_sent
     error = json.loads(answer.body)["error"]
     name = fields[0].partition(b":")[0].decode().lower()
     assert error["type"] == "invalid_request_error"
-    assert error["param"] == name
+    assert error["param"].partition(".")[0] == name
     assert name in error["message"]
     assert upstream.take() == []
 

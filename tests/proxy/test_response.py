@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from gateway.models.exchange import RawHeaders
+from gateway.proxy.incoming import IncomingRequest
 from gateway.proxy.response import RelayedResponse, relay_response
 from gateway.recording.capture import BodyCapture
 from gateway.upstream.response import BodySink
@@ -49,9 +50,9 @@ async def test_a_kept_response_is_relayed_with_its_head_and_captured(body: bytes
     capture = BodyCapture(100)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        relayed = RelayedResponse(request, 200, is_last=False)
+        relayed = RelayedResponse(IncomingRequest.of(request), 200, is_last=False)
         kept = KeptResponse(body, is_chunked=is_chunked)
-        relayed.finish(await relay_response(kept, relayed, capture, [(b"X-Own", b"1")]))
+        relayed.finish(await relay_response(kept, relayed, capture, b"X-Own: 1"))
         return relayed
 
     async with RawTestServer(handle) as server, httpx.AsyncClient() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -37,9 +38,23 @@ class RememberingStore:
         raise AssertionError("nobody may be kept from writing")
 
 
+@dataclass
+class Journal:
+    """A journal from which the store is behind by so much, and whose files go or stay."""
+
+    behind_ms: int = 0
+    is_purged: bool = True
+
+    async def wait(self) -> int:
+        return self.behind_ms
+
+    async def purge(self) -> bool:
+        return self.is_purged
+
+
 async def test_a_tenant_reaches_what_is_its_own() -> None:
     store = RememberingStore()
-    eraser = ErasureService(cast(Admin, store), lambda: False)
+    eraser = ErasureService(cast(Admin, store), Journal())
     northern = Principal("ops", frozenset({Role.ADMIN}), tenant="north")
     await eraser.find_user_scope("ann", northern)
     await eraser.find_author_scope("ann", northern)
@@ -50,14 +65,21 @@ async def test_a_tenant_reaches_what_is_its_own() -> None:
 
 async def test_what_was_found_is_erased() -> None:
     store = RememberingStore()
-    await ErasureService(cast(Admin, store), lambda: False).erase(FOUND)
+    await ErasureService(cast(Admin, store), Journal()).erase(FOUND)
     assert store.erased == [FOUND]
 
 
 async def test_nothing_is_erased_while_rows_wait_outside_the_store() -> None:
     store = RememberingStore()
     with pytest.raises(StoreUnavailable, match="stored after the erasure") as refused:
-        await ErasureService(cast(Admin, store), lambda: True).erase(FOUND)
+        await ErasureService(cast(Admin, store), Journal(behind_ms=5)).erase(FOUND)
     assert refused.value.hint is not None
     assert "/readyz" in refused.value.hint
     assert store.erased == []
+
+
+async def test_what_stays_in_a_file_of_the_journal_is_said_to() -> None:
+    store = RememberingStore()
+    with pytest.raises(StoreUnavailable, match="still in the journal"):
+        await ErasureService(cast(Admin, store), Journal(is_purged=False)).erase(FOUND)
+    assert store.erased == [FOUND]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,21 @@ async def test_what_needs_attention_is_named_with_the_filter_of_its_rows(overvie
     assert (waiting.count, waiting.ids, waiting.conditions) == (1, ("lost",), {"is_joined": "false"})
     [misread] = items(overview, Attention.THUMBS_MISREAD)
     assert (misread.count, misread.conditions) == (6, {"key_name": "app"})
+
+
+async def test_within_too_short_a_time_the_latest_part_is_looked_at(
+    store: Store, make_exchange: MakeExchange
+) -> None:
+    now = now_us()
+    starts = [now - 2 * MINUTE_US, now - 3 * MINUTE_US, now - 5 * HOUR_US]
+    await store.append([make_exchange(started_at_us=start, ended_at_us=start) for start in starts])
+    asked = MetricsQuery(now - DAY_US, now)
+    whole = await OverviewReader(store).read(asked, 60)
+    assert (whole.total.usage.requests, whole.partial) == (3, None)
+    latest = await OverviewReader(store).read(asked, 1e-6)
+    assert latest.partial is not None
+    assert now - DAY_US < (latest.partial.covers_from_us or 0) == latest.from_us < now
+    assert latest.total == (await OverviewReader(store).read(replace(asked, from_us=latest.from_us))).total
 
 
 async def test_of_an_empty_store_there_is_an_overview_too(store: Store) -> None:

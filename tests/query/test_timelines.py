@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.models.metrics import DAY_US, HOUR_US, MetricsQuery
+from gateway.models.metrics import DAY_US, HOUR_US, WEEK_US, MetricsQuery
 from gateway.query.metrics import (
     MAX_TIMELINE_US,
     MINUTE_US,
-    WEEK_US,
     MetricsReader,
     bucket_length_us,
 )

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import NotFound
 from gateway.models.feedback import Target
 from gateway.models.filters import Comparison, Op, Page
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
-from gateway.query.metrics import MetricsOrder
+from gateway.query.metrics import MetricsOrder, MetricsReader
 from gateway.query.users import UserReader
 from gateway.store.base import Store
+from tests.store.random_data import fill
 
 from .conftest import MakeExchange, MakeFeedback
 
@@ -120,3 +124,18 @@ async def test_users_are_paged_through(store: Store, make_exchange: MakeExchange
         seen += [user.name for user in found.users]
         offset = found.next_offset
     assert seen == [f"u{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("by", ["score", "feedback", "cost"])
+@pytest.mark.parametrize("descending", [True, False])
+async def test_pages_of_users_are_parts_of_one_order(store: Store, by: str, descending: bool) -> None:
+    await fill(store, random.Random(3), requests=30, entries=12)
+    order, asked = MetricsOrder(by, descending), replace(ALWAYS, group_by="user")
+    whole = await MetricsReader(store).find(asked, order, Page(100))
+    ranked = [str(group.cell.value) for group in whole.figures if group.cell.value is not None]
+    assert len(ranked) > 1
+    pages = [
+        await UserReader(store).find(ALWAYS, "", order, Page(1, place)) for place in range(len(ranked) + 1)
+    ]
+    assert [[user.name for user in page.users] for page in pages] == [[name] for name in ranked] + [[]]
+    assert [page.next_offset for page in pages] == [*range(1, len(ranked)), None, None]

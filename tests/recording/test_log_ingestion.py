@@ -11,12 +11,12 @@ from gateway.models.exchange import Exchange, PayloadPolicy
 from gateway.models.feedback import Receipt
 from gateway.models.principal import Principal, Role
 from gateway.models.request import RequestRecord
-from gateway.recording.interpreter import Interpreter
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store
 from tests.store.samples import requests_of
 
-from .watched import REPLY, all_read, chat
+from .conftest import PRICING
+from .watched import REPLY, chat
 
 NORTH = Principal("app", frozenset({Role.PROXY}), tenant="north")
 SECRET = b'{"a":"secret"}'
@@ -27,9 +27,8 @@ def policy_of(principal: Principal, provider: str) -> PayloadPolicy:
 
 
 @pytest.fixture
-async def log_book(store: Store, interpreter: Interpreter) -> LogIngestionService:
-    interpreter.start()
-    return LogIngestionService(store, interpreter, policy_of, limit_bytes=1000)
+async def log_book(store: Store) -> LogIngestionService:
+    return LogIngestionService(store, PRICING, policy_of, limit_bytes=1000)
 
 
 def receipt(*exchanges: Exchange, digest: str = "digest") -> Receipt:
@@ -37,7 +36,6 @@ def receipt(*exchanges: Exchange, digest: str = "digest") -> Receipt:
 
 
 async def rows(store: Store) -> list[RequestRecord]:
-    await all_read(store)
     return await requests_of(store)
 
 

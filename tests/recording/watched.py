@@ -1,4 +1,4 @@
-"""A real store whose use is watched, and which can be made slow or useless."""
+"""A real store whose use is watched, and which can be made useless."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from gateway.errors import StoreUnavailable
 from gateway.models.exchange import Exchange
 from gateway.models.request import Facts
-from gateway.store.base import Store
+from gateway.store.base import JournalPosition, Store, UsageOf
 from tests.store.samples import exchange
 
 REPLY = b'{"id":"chatcmpl-1","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
@@ -18,46 +18,46 @@ DOWN = StoreUnavailable("the disk is full.")
 
 
 class WatchedStore:
-    """Passes everything on to a store. `appended` and `annotated` hold what each call was given.
+    """Passes everything on to a store. `ingested` holds the rows that each write was given.
 
-    While `failure` is set every call raises it; while `gate` is closed appending waits.
+    While `failure` is set each write raises it: before it is done, or after it with `fails_late`. While `is_away`
+    positions cannot be read either.
     """
 
     def __init__(self, store: Store) -> None:
-        self.appended: list[list[str]] = []
-        self.annotated: list[list[Facts]] = []
+        self.ingested: list[list[str]] = []
         self.failure: Exception | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.fails_late = False
+        self.is_away = False
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def append(self, exchanges: Sequence[Exchange]) -> list[int]:
-        self.appended.append([exchange.identity.request_id for exchange in exchanges])
-        await self.gate.wait()
-        self._fail()
-        return await self._store.append(exchanges)
-
-    async def append_missing(self, past: Sequence[tuple[Exchange, Facts | None]], at_us: int) -> int:
-        self.appended.append([exchange.identity.request_id for exchange, _ in past])
-        await self.gate.wait()
-        self._fail()
-        return await self._store.append_missing(past, at_us)
-
-    async def annotate(self, facts: Sequence[tuple[int, Facts]], at_us: int) -> list[tuple[int, Facts]]:
-        self._fail()
-        self.annotated.append([found for _, found in facts])
-        return await self._store.annotate(facts, at_us)
-
-    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
-        self._fail()
-        return await self._store.uninterpreted(limit)
-
-    def _fail(self) -> None:
+    async def ingest(
+        self,
+        rows: Sequence[tuple[Exchange, Facts]],
+        position: JournalPosition | None,
+        at_us: int,
+        usage_of: UsageOf | None = None,
+    ) -> list[tuple[int, Facts]]:
+        if self.failure is not None and not self.fails_late:
+            raise self.failure
+        counted = await self._store.ingest(rows, position, at_us, usage_of)
+        self.ingested.append([exchange.identity.request_id for exchange, _ in rows])
         if self.failure is not None:
             raise self.failure
+        return counted
+
+    async def journal_positions(self) -> dict[str, int]:
+        if self.failure is not None and self.is_away:
+            raise self.failure
+        return await self._store.journal_positions()
+
+    async def uninterpreted(self, limit: int) -> list[tuple[int, Exchange]]:
+        if self.failure is not None:
+            raise self.failure
+        return await self._store.uninterpreted(limit)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -67,15 +67,6 @@ async def until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError("it never happened")
-
-
-async def all_read(store: Store) -> None:
-    """Wait until every row has been interpreted."""
-    for _ in range(2000):
-        if not await store.uninterpreted(1):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("rows stayed uninterpreted")
 
 
 def chat(request_id: str = "request-1", body: bytes = REPLY, **others: object) -> Exchange:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import combinations, count
 from math import isclose
-from pathlib import Path
 from statistics import correlation as pearson
 
 import pytest
@@ -162,8 +161,8 @@ def test_models_are_compared_by_their_means_with_everybody() -> None:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = await open_store(sqlite_url)
     yield opened
     await opened.close()
 

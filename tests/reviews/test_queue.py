@@ -41,8 +41,8 @@ class Clock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    opened = await open_store(sqlite_url)
     yield opened
     await opened.close()
 
@@ -135,7 +135,7 @@ async def test_lists_go_on_and_leave_out_what_has_expired(
 async def test_eight_reviewers_review_fifty_requests_once_each(store: Store, tmp_path: Path) -> None:
     await fill(store, 50)
     # As two workers have it, each with a connection of its own.
-    other = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}", worker_slots=(1,))
+    other = await open_store(f"sqlite:///{tmp_path / 'gateway.db'}")
 
     async def work(number: int) -> list[str]:
         queue, who, mine = ReviewQueue((store, other)[number % 2]), reviewer(f"reviewer-{number}"), []

@@ -53,7 +53,7 @@ def test_a_base_url_that_cannot_be_called_is_refused_by_name(base_url: str) -> N
 
 def test_a_key_is_sent_the_way_that_is_configured() -> None:
     def key_header(auth: KeyPlacement) -> tuple[bytes, bytes] | None:
-        return build_provider("up", "http://x", tls=TLS, api_key="k", auth=auth).key_header
+        return build_provider("up", "http://x", tls=TLS, api_keys=["k"], auth=auth).key_header
 
     assert key_header("bearer") == (b"authorization", b"Bearer k")
     assert key_header("x-api-key") == (b"x-api-key", b"k")

@@ -284,6 +284,6 @@ def test_no_secret_is_said_or_written_whatever_happens_to_it(house: House, upstr
     # The same search finds what is there, in each of the places.
     for places, least in ((written, 3), (while_failing, 2), (house.said, 8), (told, 1)):
         assert len(find_leaks([TRACE], places)) >= least, list(places)
-    assert any(name.endswith(".spill") for name in while_failing)
+    assert any(name.endswith(".seg") for name in while_failing)
     assert {"copy.db", "gateway.db", "gateway.log"} <= set(written)
     assert any(".exports/" in name for name in written)

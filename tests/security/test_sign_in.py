@@ -46,7 +46,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
 
 def state_of(gateway: RunningGateway) -> list[tuple[object, ...]]:
     """All that the forms of pages change."""
-    tables = ("feedback", "reviews", "keys")
+    tables = ("feedback", "reviews", "keys", "webhooks", "rules", "datasets", "exports")
     counts = [tuple(query(gateway.database, f"SELECT count(*) FROM {table}")[0]) for table in tables]
     return [*counts, *map(tuple, query(gateway.database, "SELECT user FROM requests"))]
 
@@ -62,6 +62,17 @@ def forms() -> Iterator[tuple[str, dict[str, str]]]:
         "/ui/settings/keys": {"name": new_id(), "role": "read"},
         "/ui/settings/keys/revoke": {"name": "made"},
         "/ui/users/{user}/erase": {"name": "anna"},
+        "/ui/alerts": {"name": "a", "measure": "cost", "direction": "above", "threshold": "1"},
+        "/ui/alerts/preview": {"measure": "cost", "direction": "above", "threshold": "1", "days": "1"},
+        "/ui/settings/webhooks": {"url": "https://192.0.2.1/", "export.done": "on"},
+        "/ui/settings/webhooks/change": {"webhook_id": "ep_1", "action": "remove"},
+        "/ui/settings/webhooks/resend": {"delivery_id": "msg_1"},
+        "/ui/datasets": {"name": new_id()},
+        "/ui/datasets/{name}": {"action": "delete"},
+        "/ui/exports": {"format": "csv"},
+        "/ui/exports/{export_id}": {"action": "start"},
+        "/ui/settings/rules": {"name": new_id(), "label": "x"},
+        "/ui/settings/rules/change": {"rule_id": "rule_1", "action": "remove"},
     }
     for endpoint in page_endpoints("POST"):
         yield endpoint.path_template.replace("{user}", "anna"), fields[endpoint.path_template]
@@ -112,9 +123,17 @@ def test_forms_of_our_own_page_are_taken(pages: RunningGateway) -> None:
 
 
 def test_a_key_without_the_role_sends_no_form(pages: RunningGateway) -> None:
+    readers = {"/ui/sign-in", "/ui/sign-out", "/ui/alerts/preview", "/ui/exports", "/ui/exports/{export_id}"}
     allowed = {
-        READER_KEY: {"/ui/sign-in", "/ui/sign-out"},
-        REVIEWER_KEY: {"/ui/sign-in", "/ui/sign-out", "/ui/feedback", "/ui/reviews", "/ui/reviews/next"},
+        READER_KEY: readers,
+        REVIEWER_KEY: {
+            *readers,
+            "/ui/feedback",
+            "/ui/reviews",
+            "/ui/reviews/next",
+            "/ui/datasets",
+            "/ui/datasets/{name}",
+        },
     }
     for key, paths in allowed.items():
         with signed_in(pages, key) as client:

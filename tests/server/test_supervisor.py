@@ -16,11 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.server.supervisor import MAX_PAUSE_SECONDS, STABLE_UPTIME_SECONDS, RestartBackoff
+from gateway.server.child_process import MAX_PAUSE_SECONDS, STABLE_UPTIME_SECONDS, RestartBackoff
+from gateway.store.journal_files import GatewayJournal, gateway_folders
 from tests.cli.command import COMMAND, plain_environment, run_gateway
 from tests.conftest import StartGateway
 from tests.gateway_process import RunningGateway, is_alive
-from tests.log_reader import eventually, query, read_metrics
+from tests.log_reader import eventually, read_metrics
 from tests.raw_http import Connection, call, request
 
 CALLS = 40
@@ -44,9 +45,12 @@ def statuses(gateway: RunningGateway, data: bytes = HEALTH) -> Counter[int]:
 
 
 def shares(gateway: RunningGateway) -> dict[int, int]:
-    """How many rows each worker has stored."""
-    found = query(gateway.database, "SELECT worker, count(*) FROM requests GROUP BY worker ORDER BY worker")
-    return {worker: count for worker, count in found}
+    """How many rows each worker has journaled."""
+    [folder] = gateway_folders(gateway.database.with_name("gateway.db.journal"))
+    journal = GatewayJournal(folder)
+    counts = journal.state.rows_appended()
+    journal.close()
+    return {worker: count for worker, count in enumerate(counts) if count}
 
 
 def test_every_worker_has_its_share(start_gateway: StartGateway) -> None:
@@ -236,7 +240,8 @@ def test_a_worker_that_is_killed_before_all_serve_stops_all(tmp_path: Path) -> N
     gateway = RunningGateway(tmp_path, config())
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(gateway.start)
-        os.kill(eventually(gateway.workers)[0], signal.SIGKILL)
+        eventually(lambda: len(gateway.workers()) == 2)
+        os.kill(gateway.workers()[0], signal.SIGKILL)
         with pytest.raises(RuntimeError, match=r"error: a worker was killed by signal 9\."):
             starting.result()
     assert gateway.wait() == 1

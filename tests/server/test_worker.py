@@ -32,6 +32,7 @@ from gateway.server.channel import (
     open_channel,
 )
 from gateway.server.listeners import bind_per_worker, close_all, listener_url
+from gateway.store.journal_files import GatewayJournal
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 30
@@ -64,7 +65,9 @@ class WorkerProcess:
         self.process = _start(self.folder, workers_end, list(itertools.chain(*descriptors)))
         workers_end.close()
         self.channel = await open_channel(end)
-        self.channel.send(Start(0, config, reloaded or config, {}, descriptors))
+        journal = GatewayJournal.create(self.folder / "gateway.db.journal")
+        self.channel.send(Start(0, config, reloaded or config, {}, journal.folder, descriptors))
+        journal.close()
 
     async def expect(self, kind: type[Message]) -> Any:
         """Return the next message of a kind; others are passed over."""
@@ -168,7 +171,7 @@ async def test_one_that_is_told_to_stop_says_that_it_leaves_and_what_it_has_coun
     worker.process.terminate()
     await worker.expect(Draining)
     report = await worker.expect(MetricsReport)
-    assert sum(report.metrics["gateway_requests"].values.values()) >= 1
+    assert report.metrics["gateway_worker_starts"].values[("gateway_worker_starts_total", ())] == 1
     assert await worker.ended() == 0
 
 

@@ -1,4 +1,4 @@
-"""Tables of columns in `docs/storage.md`; `python -m tests.store.column_tables` writes them anew."""
+"""Tables of columns in `docs/reference/columns.md`; `python -m tests.store.column_tables` writes them anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.models.columns import FILTER, GROUP, PERSONAL, Column
 from gateway.models.feedback import FEEDBACK_COLUMNS
 from gateway.models.request import REQUEST_COLUMNS
 
-PAGE = Path(__file__).parents[2] / "docs" / "storage.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "columns.md"
 _TABLES = {"requests": REQUEST_COLUMNS, "feedback": FEEDBACK_COLUMNS}
 _MARKED = re.compile(r"(<!-- columns of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -12,29 +12,24 @@ import pytest
 
 from gateway.store import open_store
 from gateway.store.base import Store, leave_encoded
+from gateway.store.body_codecs import BodyPacker, Packer
 from gateway.store.dialect import AsyncConnection, Connection, Parameters
-from gateway.store.rows import BodyPacker, Packer
 from gateway.store.sqlite.connection import (
     BodyTexts,
     SqliteConnection,
     connect_writer,
-    migrate_schema,
     register_body_text,
 )
-from tests.postgres_server import PostgresServer
+from tests.sqlite_file import create_database
 
 T = TypeVar("T")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def store_url(request: pytest.FixtureRequest) -> str:
     """Where there is a new and empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/gateway.db"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    with server.database() as url:
-        yield url
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -99,7 +94,7 @@ def postgres_engine(postgres_url: str) -> Iterator[Engine]:
 def connection(tmp_path: Path) -> Iterator[SqliteConnection]:
     """A connection to a new SQLite file with all tables."""
     path = tmp_path / "gateway.db"
+    create_database(path)
     connection = connect_writer(path)
-    migrate_schema(connection, path)
     yield connection
     connection.close()

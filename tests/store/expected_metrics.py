@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.models.exchange import Outcome, is_model_call
-from gateway.models.feedback import Feedback, Target
+from gateway.models.feedback import Feedback, Source, Target
 from gateway.models.filters import Scalar
-from gateway.models.metrics import GRADE_FIELD, FeedbackSums, GroupKey, MetricsQuery, UsageSums, latency_class
+from gateway.models.metrics import (
+    GRADE_FIELD,
+    FeedbackSums,
+    GroupKey,
+    Measure,
+    MetricsQuery,
+    PersonSums,
+    UsageSums,
+    latency_class,
+)
 from gateway.models.request import RequestRecord
 from tests.store.expected_filters import as_text, matches, value_of
 
@@ -27,10 +36,30 @@ class World:
     def usage(self, question: MetricsQuery) -> dict[GroupKey, UsageSums]:
         return {cell: _usage(found) for cell, found in self._parts(question).items()}
 
-    def latencies(self, question: MetricsQuery) -> dict[GroupKey, dict[int, int]]:
-        return {
-            cell: dict(Counter(latency_class(max(_duration_us(r) // 1000, 0)) for r in found))
+    def latencies(
+        self, question: MetricsQuery, measure: Measure = Measure.DURATION
+    ) -> dict[GroupKey, dict[int, int]]:
+        counted = {
+            cell: Counter(latency_class(max(took // 1000, 0)) for r in found for took in _took_us(r, measure))
             for cell, found in self._parts(question).items()
+        }
+        return {cell: dict(classes) for cell, classes in counted.items() if classes}
+
+    def people(self, question: MetricsQuery, source: Source) -> dict[Scalar, dict[str, PersonSums]]:
+        latest: dict[tuple[int, str], tuple[Feedback, RequestRecord]] = {}
+        for entry in sorted(self.feedback, key=lambda each: each.updated_at_us):
+            is_rating = entry.score is not None and entry.weight > 0 and entry.source is source
+            if not is_rating or entry.joined_at_us is None or entry.deleted_at_us is not None:
+                continue
+            if (request := self.counts_for(entry)) is not None and _is_meant(request, question):
+                person = entry.author or request.user or request.request_id
+                latest[request.seq, person] = entry, request
+        people: dict[Scalar, dict[str, list[Feedback]]] = defaultdict(lambda: defaultdict(list))
+        for (_, person), (entry, request) in latest.items():
+            people[_cell(request, question).value][person].append(entry)
+        return {
+            value: {person: _person_sums(found) for person, found in group.items()}
+            for value, group in people.items()
         }
 
     def count_groups(self, question: MetricsQuery) -> dict[GroupKey, int]:
@@ -100,6 +129,24 @@ def _value(request: RequestRecord, field: str | None, entry: Feedback | None) ->
 
 def _duration_us(request: RequestRecord) -> int:
     return request.ended_at_us - request.started_at_us
+
+
+def _took_us(request: RequestRecord, measure: Measure) -> list[int]:
+    first = request.first_byte_at_us
+    if measure is Measure.FIRST_BYTE:
+        return [] if first is None else [first - request.started_at_us]
+    return [_duration_us(request)]
+
+
+def _person_sums(entries: Sequence[Feedback]) -> PersonSums:
+    scores = [(entry.weight, entry.score or 0.0) for entry in entries]
+    return PersonSums(
+        entries=len(entries),
+        positive=sum(((entry.score or 0) if entry.grade is None else entry.grade) > 0 for entry in entries),
+        unsigned=sum(entry.author is None for entry in entries),
+        weight=sum(weight for weight, _ in scores),
+        weighted_score=sum(weight * score for weight, score in scores),
+    )
 
 
 def _is_error(request: RequestRecord) -> bool:

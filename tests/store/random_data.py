@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 from gateway.models.exchange import Exchange, Outcome
@@ -17,6 +18,11 @@ START_US = 1_700_000_000_000_000 // DAY_US * DAY_US
 DAYS = 3
 LATER_US = START_US + 30 * DAY_US
 """When everything is over and may be summed up."""
+
+
+def seeds(count: int) -> range:
+    """So many seeds, each of a random store that a property is held against; `TIMES_SEEDS` as many by hand."""
+    return range(count * int(os.environ.get("TIMES_SEEDS", "1")))
 
 
 def some_exchange(dice: random.Random, number: int) -> Exchange:

@@ -1,122 +1,145 @@
-"""What every store promises of exports: their jobs, reading much for them, and the key of their links."""
+"""What every store promises of datasets: versions are whole, and exports of one never gain anything."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from gateway.errors import BadInput, Conflict
-from gateway.models.exchange import PayloadPolicy
-from gateway.models.export import Export, ExportStatus
-from gateway.models.filters import NO_FILTER, Comparison, Op, Page, Sort
-from gateway.store import open_store
+from gateway.datasets.export_query import ExportQuery
+from gateway.datasets.export_rows import ExportReader
+from gateway.datasets.versions import DatasetService
+from gateway.errors import BadInput, Conflict, NotFound
+from gateway.models.exchange import Exchange
+from gateway.models.filters import Page
+from gateway.models.principal import Principal, Role
+from gateway.models.request import Facts
 from gateway.store.base import Store
-from tests.store.samples import OLDEST_FIRST, exchange
+from tests.store.samples import exchange, feedback
 
-WHOLE = Export(
-    export_id="whole",
-    tenant="north",
-    key_name="app",
-    exporter="anybody",
-    description="für\nalle",
-    filters={"a": [1, {"b": None}], "c": "ü"},
-    columns=("id", "request"),
-    status=ExportStatus.FAILED,
-    last_seq=7,
-    rows_total=5,
-    rows_done=3,
-    file="whole.jsonl",
-    error="the disk is full",
-    owner="runner",
-    lease_until_us=9,
-    created_at_us=1,
-    updated_at_us=2,
-)
+ANN = Principal("ann", frozenset({Role.REVIEW}))
+NORTH = Principal("north", frozenset({Role.REVIEW}), tenant="north")
+SOUTH = Principal("south", frozenset({Role.REVIEW}), tenant="south")
+BAD = {"rating": "bad"}
 
 
-def export(export_id: str = "export-1", **others: Any) -> Export:
-    given: dict[str, Any] = {"exporter": "anybody", "filters": {}, "columns": ("id",)}
-    return Export(export_id=export_id, created_at_us=1, updated_at_us=1, **{**given, **others})
-
-
-async def exports_of(store: Store, tenant: str | None = None, **equal: Any) -> list[Export]:
-    [(name, value)] = equal.items() or [("exporter", "anybody")]
-    return await store.find_exports(Comparison(name, Op.EQ, value), OLDEST_FIRST, Page(), tenant)
-
-
-async def test_a_job_comes_back_as_it_was_given(store: Store) -> None:
-    await store.put_export(WHOLE)
-    assert await exports_of(store) == [WHOLE]
-
-
-async def test_a_version_takes_the_place_of_the_one_that_it_follows(store: Store) -> None:
-    await store.put_export(WHOLE)
-    later = replace(WHOLE, version=2, status=ExportStatus.DRAFT, filters={}, error=None, lease_until_us=None)
-    await store.put_export(later)
-    assert await exports_of(store) == [later]
-
-
-async def test_a_version_that_does_not_follow_the_stored_one_changes_nothing(store: Store) -> None:
-    await store.put_export(WHOLE)
-    for version in (1, 3):
-        with pytest.raises(Conflict):
-            await store.put_export(replace(WHOLE, version=version, description="other"))
-    with pytest.raises(Conflict):
-        await store.put_export(export("unknown", version=2))
-    assert await exports_of(store) == [WHOLE]
-
-
-async def test_of_versions_put_at_the_same_time_one_is_stored(store: Store) -> None:
-    await store.put_export(export())
-    rivals = [export(version=2, owner=str(number)) for number in range(10)]
-    outcomes = await asyncio.gather(*map(store.put_export, rivals), return_exceptions=True)
-    [winner] = [rival for rival, outcome in zip(rivals, outcomes, strict=True) if outcome is None]
-    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 9
-    assert await exports_of(store) == [winner]
-
-
-async def test_jobs_are_searched_sorted_and_counted_within_their_tenant(store: Store) -> None:
-    for name, tenant in (("a", "north"), ("b", None), ("c", "north")):
-        await store.put_export(export(name, tenant=tenant))
-    newest_first = Sort("seq", descending=True)
-    found = await store.find_exports(NO_FILTER, newest_first, Page(2), None)
-    assert [job.export_id for job in found] == ["c", "b"]
-    assert [job.export_id for job in await exports_of(store, "north")] == ["a", "c"]
-    assert await exports_of(store, "north", export_id="b") == []
-    assert [await store.count_exports(NO_FILTER, tenant) for tenant in (None, "north", "south")] == [3, 2, 0]
-    assert [job.export_id for job in await exports_of(store, status="draft", tenant="north")] == ["a", "c"]
-
-
-async def test_requests_are_counted_page_by_page(store: Store) -> None:
-    await store.append([exchange(str(number), tenant="north" if number else None) for number in range(5)])
-    counted = [
-        await store.count_requests(NO_FILTER, page, None)
-        for page in (Page(10), Page(3), Page(3, 3), Page(3, 9))
-    ]
-    assert counted == [5, 3, 2, 0]
-    assert await store.count_requests(NO_FILTER, Page(10), "north") == 4
-    assert await store.count_requests(Comparison("request_id", Op.EQ, "3"), Page(10), None) == 1
-    with pytest.raises(BadInput, match="nonsense"):
-        await store.count_requests(Comparison("nonsense", Op.EQ, 1), Page(10), None)
-
-
-async def test_payloads_are_read_by_seq_and_those_not_kept_are_left_out(store: Store) -> None:
-    seqs = await store.append(
-        [exchange("a", request_body=b"A"), exchange("b", payloads=PayloadPolicy.OFF), exchange("c")]
+@pytest.fixture
+async def datasets(store: Store) -> DatasetService:
+    await log(store, [exchange(f"r{n}", f"t{n}") for n in range(4)])
+    await store.put_feedback(
+        [feedback(f"f{n}", f"t{n}", author="ann", value=-1.0, score=-1.0) for n in range(3)]
     )
-    found = await store.payloads([*seqs, 404])
-    assert sorted(found) == [seqs[0], seqs[2]]
-    assert found[seqs[0]] == await store.payload(seqs[0])
-    assert found[seqs[0]].request_body == b"A"
+    return DatasetService(store)
 
 
-async def test_the_key_of_links_is_the_first_that_was_offered_for_ever(store: Store, store_url: str) -> None:
-    offered = [bytes([number]) * 32 for number in range(5)]
-    [key] = set(await asyncio.gather(*map(store.link_key, offered)))
-    assert key in offered
-    again = await open_store(store_url)
-    assert await again.link_key(b"other") == key
-    await again.close()
+async def log(store: Store, exchanges: Sequence[Exchange]) -> None:
+    """Store requests whose bodies have been read, which exports wait for."""
+    seqs = await store.append(exchanges)
+    await store.annotate([(seq, Facts(model="m")) for seq in seqs], 1)
+
+
+async def read(store: Store, tenant: str | None = None, **given: str) -> bytes:
+    query = ExportQuery.read({"format": "jsonl", **given})
+    async with ExportReader(store).open(query, tenant) as file, aclosing(file.chunks()) as chunks:
+        return b"".join([data async for data in chunks])
+
+
+async def test_a_file_of_a_version_is_the_same_whatever_comes_later(
+    store: Store, datasets: DatasetService
+) -> None:
+    await datasets.create("bad", BAD, "", ANN)
+    version = await datasets.freeze("bad", ANN)
+    assert (version.number, version.rows, version.feedback) == (1, 3, 3)
+    first = await read(store, dataset="bad@1")
+    assert first.count(b"\n") == 3
+
+    await log(store, [exchange("later", "t9")])
+    [changed] = await store.feedback_by_ids([(await store.history("f0"))[-1].feedback_id])
+    await store.put_feedback(
+        [
+            feedback("f9", "t9", value=-1.0, score=-1.0),
+            feedback("more", "t0", author="ben", value=1.0, score=1.0),
+            replace(changed, version=2, value=1.0, score=1.0, updated_at_us=changed.updated_at_us + 1),
+        ]
+    )
+
+    assert await read(store, dataset="bad@1") == first
+    assert await read(store, rating="bad") != first
+
+
+async def test_withdrawn_and_erased_feedback_is_in_no_file(store: Store, datasets: DatasetService) -> None:
+    await datasets.create("bad", BAD, "", ANN)
+    await datasets.freeze("bad", ANN)
+    [entry] = await store.feedback_by_ids(["f0"])
+    await store.put_feedback([replace(entry, version=2, deleted_at_us=entry.updated_at_us + 1)])
+    await store.remove_feedback("f1")
+
+    text = (await read(store, dataset="bad")).decode()
+
+    assert [name for name in ("f0", "f1", "f2") if f'"feedback_id":"{name}"' in text] == ["f2"]
+
+
+async def test_versions_are_compared_by_their_requests_and_feedback(
+    store: Store, datasets: DatasetService
+) -> None:
+    dataset = await datasets.create("all", {}, "", ANN)
+    await datasets.freeze("all", ANN)
+    await log(store, [exchange("r4", "t4")])
+    await store.put_feedback([feedback("more", "t3", value=1.0, score=1.0)])
+    await datasets.freeze("all", ANN)
+
+    found = await datasets.diff(dataset, 2, 1)
+
+    assert await datasets.request_ids(found.added, None) == ["r4"]
+    assert await datasets.request_ids(found.changed, None) == ["r3"]
+    assert (found.removed, found.unchanged) == ([], 3)
+
+
+async def test_versions_frozen_at_the_same_time_have_different_numbers(datasets: DatasetService) -> None:
+    dataset = await datasets.create("all", {}, "", ANN)
+    versions = await asyncio.gather(*(datasets.freeze("all", ANN) for _ in range(3)))
+    assert sorted(version.number for version in versions) == [1, 2, 3]
+    assert [version.number for version in await datasets.versions(dataset)] == [3, 2, 1]
+
+
+async def test_a_tenant_has_datasets_of_its_own(store: Store) -> None:
+    await log(store, [exchange(name, f"t-{name}", tenant=name) for name in ("north", "south")])
+    datasets = DatasetService(store)
+    for principal in (NORTH, SOUTH, ANN):
+        await datasets.create("mine", {}, "", principal)
+        await datasets.freeze("mine", principal)
+
+    [(own, versions)] = await datasets.find_all(Page(9), "north")
+    assert (own.tenant, [each.number for each in versions]) == ("north", [1])
+    assert [len(versions) for _, versions in await datasets.find_all(Page(9), None)] == [1, 1, 1]
+    assert b'"south"' not in await read(store, "north", dataset="mine")
+    assert (await read(store, dataset="mine")).count(b"\n") == 2
+    other = await datasets.find("mine", "south")
+    with pytest.raises(NotFound, match="there is no dataset"):
+        await read(store, "north", dataset=other.dataset_id)
+
+
+async def test_what_cannot_be_is_refused(store: Store, datasets: DatasetService) -> None:
+    await datasets.create("bad", BAD, "", ANN)
+    with pytest.raises(Conflict, match="is taken by another dataset"):
+        await datasets.create("bad", {}, "", ANN)
+    for name, filters in (("../x", {}), ("", {}), ("a", {"colour": "red"}), ("b", {"from": "whenever"})):
+        await refuse(datasets, name, filters)
+    with pytest.raises(NotFound, match="has no version yet"):
+        await read(store, dataset="bad")
+    with pytest.raises(BadInput, match="cannot be given with a dataset"):
+        await read(store, dataset="bad", rating="bad")
+    await datasets.create("none", {"model": "no-such-model"}, "", ANN)
+    with pytest.raises(NotFound, match="no request matches"):
+        await datasets.freeze("none", ANN)
+    await datasets.delete("bad", ANN)
+    with pytest.raises(NotFound):
+        await datasets.find("bad", None)
+
+
+async def refuse(datasets: DatasetService, name: str, filters: Mapping[str, str]) -> None:
+    with pytest.raises(BadInput):
+        await datasets.create(name, filters, "", ANN)

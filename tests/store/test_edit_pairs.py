@@ -13,7 +13,7 @@ from gateway.models.filters import NO_FILTER, Comparison, Not, Op, Page
 from gateway.models.metrics import END_OF_TIME_US, MetricsQuery
 from gateway.models.trace import GroupField
 from gateway.store.base import Store
-from tests.store.random_data import LATER_US, fill, world_of
+from tests.store.random_data import LATER_US, fill, seeds, world_of
 from tests.store.samples import OLDEST_FIRST, exchange, feedback
 
 TRACE = {"trace_id": "trace-1"}
@@ -156,7 +156,7 @@ def expected(entries: Sequence[Feedback], own: dict[str, str | None], one: Feedb
     return found[0].feedback_id if found else None
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(6))
 async def test_whatever_happens_each_edit_has_the_original_that_a_plain_look_finds(
     store: Store, seed: int
 ) -> None:
@@ -234,7 +234,7 @@ async def test_a_removed_entry_is_gone_with_its_versions_and_the_calls_that_made
     ] == ["other"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 async def test_figures_are_a_full_recount_after_a_removal(store: Store, seed: int) -> None:
     dice = random.Random(seed)
     await fill(store, dice)

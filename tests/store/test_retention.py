@@ -13,13 +13,13 @@ from gateway.models.filters import NO_FILTER, Page, Sort
 from gateway.models.metrics import DAY_US, END_OF_TIME_US, MetricsQuery
 from gateway.models.request import ExpiredCounts
 from gateway.store.base import Store
-from tests.store.random_data import DAYS, LATER_US, START_US, fill, world_of
+from tests.store.random_data import DAYS, LATER_US, START_US, fill, seeds, world_of
 from tests.store.samples import exchange, feedback, requests_of
 
 CUT_US = START_US + DAY_US
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(3))
 async def test_all_from_before_a_time_goes_and_nothing_from_after_it(store: Store, seed: int) -> None:
     dice = random.Random(seed)
     await fill(store, dice, requests=600, entries=300)

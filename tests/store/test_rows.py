@@ -129,7 +129,7 @@ def test_an_exchange_of_any_text_and_bytes_comes_back(engine: Engine, given: Exc
     engine.connection.execute("BEGIN")
     try:
         [seq] = requests.append_exchanges(engine.connection, engine.packer, [given])
-        rows = engine.connection.execute(requests.select_uninterpreted(engine.connection.dialect), ("[0]", 1))
+        rows = engine.connection.execute(requests.select_uninterpreted(engine.connection.dialect), (1,))
         assert [exchange_from_row(row) for row in rows] == [(seq, kept(given))]
     finally:
         engine.connection.execute("ROLLBACK")
@@ -189,8 +189,8 @@ def test_each_table_has_a_column_for_each_field(engine: Engine) -> None:
     known = {*REQUEST_INSERT_COLUMNS, *ANNOTATED_COLUMNS}
     assert known == {*REQUESTS.columns, "payloads"}
     assert set(columns("requests")) == {*known, "worker"}
-    counted = {"request_seq", "request_started_at_us"}
+    counted = {"request_seq", "request_started_at_us", "change_seq"}
     assert set(columns("feedback")) == {*FEEDBACK.columns, "seq", *counted}
-    assert set(columns("feedback_versions")) == {*FEEDBACK.columns}
+    assert set(columns("feedback_versions")) == {*FEEDBACK.columns, "change_seq"}
     assert tuple(columns("payloads")) == payload_columns(engine.packer.columns, engine.packer.copied_columns)
     assert columns("exports") == ["seq", *EXPORTS.columns]

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from gateway.models.feedback import Source
 from gateway.models.filters import NO_FILTER, AllOf, AnyOf, Comparison, Filter, Not, Op
-from gateway.models.metrics import DAY_US, HOUR_US, GroupKey, MetricsQuery
-from gateway.store import aggregates, metrics, splits
+from gateway.models.metrics import DAY_US, HOUR_US, GroupKey, Measure, MetricsQuery
+from gateway.store import aggregates, compare, metrics, splits
 from gateway.store.base import Store
 from tests.store.random_data import (
     DAYS,
@@ -24,6 +25,7 @@ from tests.store.random_data import (
     world_of,
 )
 from tests.store.samples import exchange
+from tests.store.test_compare import assert_people
 from tests.store.test_metrics import assert_equal
 
 TEAM = "metadata.team"
@@ -71,7 +73,12 @@ async def assert_answers(store: Store, dice: random.Random, questions: int) -> N
     for question in (some_question(dice) for _ in range(questions)):
         assert_equal(await store.usage(question), world.usage(question))
         assert_equal(await store.feedback_sums(question), world.feedback_sums(question))
-        assert await store.latencies(question) == world.latencies(question)
+        for measure in Measure:
+            assert await store.latencies(question, measure) == world.latencies(question, measure)
+        without_parts = replace(question, bucket_us=None, then_by=None)
+        assert_people(
+            await store.people(without_parts, Source.HUMAN), world.people(without_parts, Source.HUMAN)
+        )
         in_parts, coverage = await store.usage_within(question, 60)
         assert coverage.is_whole
         assert_equal(in_parts, world.usage(question))
@@ -125,6 +132,7 @@ def nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(aggregates, "_from_requests", refuse)
     monkeypatch.setattr(aggregates, "COUNTED_FEEDBACK", "(no table)")
+    monkeypatch.setattr(compare, "people_query", refuse)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,7 @@ async def test_what_was_asked_for_is_not_counted_again(
     counted: list[Mapping[GroupKey, Any]] = [
         await ask(asked) for ask in (store.usage, store.latencies, store.feedback_sums)
     ]
+    people = await store.people(replace(asked, bucket_us=None), Source.HUMAN)
     await store.roll_up(LATER_US)
     request.getfixturevalue("nothing_is_counted")
     narrowed = replace(asked, where=AllOf((asked.where, Comparison("property.team", Op.IN, ("red", "blue")))))
@@ -150,6 +159,8 @@ async def test_what_was_asked_for_is_not_counted_again(
     for ask, before in zip(asks, counted, strict=True):
         assert (await ask(asked)).keys() == before.keys()
         assert (await ask(narrowed)).keys() <= before.keys()
+    assert await store.latencies(asked, Measure.FIRST_BYTE)
+    assert (await store.people(replace(asked, bucket_us=None), Source.HUMAN)).keys() == people.keys()
 
 
 async def test_a_new_split_is_reported_once_and_not_for_a_short_time(store: Store) -> None:
@@ -162,6 +173,11 @@ async def test_a_new_split_is_reported_once_and_not_for_a_short_time(store: Stor
         await store.usage(replace(WHOLE, group_by=TEAM))
         await store.roll_up(LATER_US)
     assert len(reported) == 1
+    # What persons say is summed up only once that is asked for.
+    for _ in range(2):
+        await store.people(replace(WHOLE, group_by=TEAM), Source.HUMAN)
+        await store.roll_up(LATER_US)
+    assert len(reported) == 2
 
 
 async def test_within_no_time_only_the_latest_requests_count(

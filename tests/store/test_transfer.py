@@ -24,6 +24,7 @@ from gateway.store.base import Store, StoredKey
 from gateway.store.transfer import MigrationCheck, StoreMigration
 from tests.store.random_data import LATER_US, fill, world_of
 from tests.store.samples import FACTS, exchange, feedback, requests_of
+from tests.store.test_alerts import EVENT, RULE, STATE
 
 ALL_WELL = MigrationCheck([], [])
 
@@ -224,6 +225,20 @@ async def test_a_target_that_others_write_to_is_told_apart_from_one_that_is_whol
 
     mover = StoreMigration(source, _Meddled(target, "", 1), quietly)
     assert (await mover.run()).wrong == ["requests", "body_bytes"]
+
+
+async def test_alerts_come_along_once_with_their_history(source: Store, target: Store) -> None:
+    await source.put_alert(replace(RULE, version=1))
+    await source.put_alert(replace(RULE, version=2, threshold=0.5))
+    check = await source.claim_alert_check(RULE.alert_id, 1, 2)
+    assert check is not None
+    await source.finish_alert_check(check, [STATE], [EVENT])
+    await move(source, target)
+    await move(source, target)
+    rules = await target.find_alerts(NO_FILTER, Sort(), Page(9), None)
+    assert rules == [replace(RULE, threshold=0.5)]
+    assert await target.alert_states([RULE.alert_id]) == [STATE]
+    assert [replace(each, seq=0) for each in await target.alert_events_after(0, 9)] == [EVENT]
 
 
 async def test_reviews_come_along(source: Store, target: Store) -> None:

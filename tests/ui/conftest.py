@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -25,8 +24,8 @@ __all__ = ["demo_pages", "serve"]
 
 
 @pytest.fixture
-async def served(tmp_path: Path, serve: Serve) -> AsyncIterator[Served]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def served(sqlite_url: str, serve: Serve) -> AsyncIterator[Served]:
+    store = await open_store(sqlite_url)
     tokens = FeedbackTokens()
     tokens.keys = token_keys([SECRET], 60)
     feedback = FeedbackService(store, RateLimiter(RATE_LIMIT).check_rate)

@@ -30,11 +30,13 @@ KEY = "gw-admin-0123456789"
 CONFIG = {
     "keys": [{"name": "ann", "key": KEY, "role": ["admin", "review"]}],
     "feedback": {"tokens": {"keys": ["a-secret-of-at-least-32-characters"]}},
+    "webhooks": {"allow_internal": ["127.0.0.1"]},
 }
 
 NOT_SENT = {
     # An export of so few rows is done before it can be cancelled.
     "post_v1_logs_exports_export_id_cancel",
+    "post_api_v1_exports_export_id_cancel",
     # The page sends a form.
     "post_f_token",
 }
@@ -90,6 +92,7 @@ class Examples:
             base_url=url, headers={"x-portkey-api-key": KEY}, trust_env=False, timeout=30
         )
         self._token = ""
+        self._made = 0
 
     @cached_property
     def document(self) -> dict[str, Any]:
@@ -159,7 +162,7 @@ class Examples:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         body = self._body(content)
         if path.endswith("/file"):
-            return self._client.get(self._download_link(path.split("/")[-2]))
+            return self._client.get(self._download_link(path))
         needs_token = operation["security"] == [{"feedbackToken": []}]
         headers = {_TOKEN_HEADER: self._token} if needs_token else {}
         with self._client.stream(method.upper(), path, params=query, json=body, headers=headers) as reply:
@@ -181,13 +184,30 @@ class Examples:
             return {"feedback_id": self._make(collection)}
         if rest.startswith("export_id"):
             export_id = self._make(collection)
-            if path.endswith(("/download", "/file")):
-                self._client.post(f"{collection}/{export_id}/start").raise_for_status()
+            # Our own jobs start by themselves.
+            is_own = collection.startswith("/api/")
+            if path.endswith(("/download", "/file")) or is_own:
+                if not is_own:
+                    self._client.post(f"{collection}/{export_id}/start").raise_for_status()
                 eventually(
                     lambda: self._client.get(f"{collection}/{export_id}").json()["status"] == "success"
                 )
             return {"export_id": export_id}
+        if rest.startswith(("webhook_id", "rule_id")):
+            return self._make_named(collection)
+        if rest.startswith("delivery_id"):
+            webhook_id = self._make_named("/api/v1/webhooks")["webhook_id"]
+            tested = self._client.post(f"/api/v1/webhooks/{webhook_id}/test").raise_for_status()
+            return {"delivery_id": tested.json()["delivery_id"]}
         return {"token": self._token}
+
+    def _make_named(self, collection: str) -> dict[str, str]:
+        """Make something whose name may be used once, and return its fields."""
+        content = self.document["paths"][collection]["post"]["requestBody"]["content"]["application/json"]
+        self._made += 1
+        body = {**self._body(content), "name": f"example-{self._made}"}
+        made: dict[str, str] = self._client.post(collection, json=body).raise_for_status().json()
+        return made
 
     def _make(self, collection: str) -> str:
         content = self.document["paths"][collection]["post"]["requestBody"]["content"]["application/json"]
@@ -196,8 +216,13 @@ class Examples:
         assert found is not None
         return found[0]
 
-    def _download_link(self, export_id: str) -> str:
-        link: str = self._client.get(f"/v1/logs/exports/{export_id}/download").json()["signed_url"]
+    def _download_link(self, path: str) -> str:
+        job = path.removesuffix("/file")
+        link: str
+        if job.startswith("/api/"):
+            link = self._client.get(job).json()["download_url"]
+        else:
+            link = self._client.get(f"{job}/download").json()["signed_url"]
         return link
 
 
@@ -227,6 +252,7 @@ def _anonymous(reply: Any, url: str) -> Any:
     text = json.dumps(reply).replace(url, "https://gateway.example")
     for shown, now in _TIMES.items():
         text = text.replace(now, shown)
+    text = re.sub("whsec_[A-Za-z0-9+/=]+", "whsec_…", text)
     return json.loads(re.sub("signature=[0-9a-f]+", "signature=…", text))
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.browser import find
 from tests.conftest import StartGateway
 from tests.gateway_process import RunningGateway
-from tests.log_reader import query
+from tests.log_reader import query, wait_until_stored
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -32,6 +32,8 @@ def link(demo: RunningGateway) -> str:
     """The link to the page for an answer that was just given."""
     question = {"model": "demo-chat", "messages": [{"role": "user", "content": "A private question"}]}
     answer = httpx.post(f"{demo.url}/v1/chat/completions", json=question).raise_for_status()
+    # Pages wait for it no longer than a second, which a busy machine may need to start the ingester.
+    wait_until_stored(demo.database)
     return f"{demo.url}/f/{answer.headers['x-gateway-feedback-token']}"
 
 

@@ -156,6 +156,7 @@ def test_each_example_is_answered_as_the_documentation_shows(gateway: RunningGat
         sent.add(answer.id)
         if answer.json is None:
             continue
+        assert "example" in answer.content["application/json"], answer.id
         shown = answer.content["application/json"]["example"]
         assert shown == recorded.pop(answer.id), answer.id
         schema = {

@@ -38,6 +38,12 @@ def test_without_a_time_the_last_week_is_shown() -> None:
     assert params(query.url()) == {"rating": "bad", "from": "7d"}
 
 
+def test_all_time_ends_now() -> None:
+    query = read("/ui/feedback?from=all&to=all")
+    assert (query.time_phrase, query.api_query) == ("all time", "")
+    assert query.times_us()[0] == 0
+
+
 def test_each_word_can_be_taken_out_and_changed() -> None:
     [rating, team] = read("/ui/feedback?rating=bad&metadata.team=a%26b&from=all&cursor=5.x").conditions()
     assert params(rating.url_without) == {"metadata.team": "a&b", "from": "all"}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+import json
 import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from gateway.datasets.registry import FORMATS
 from tests.gateway_process import RunningGateway
 from tests.ui_pages import ADMIN_KEY, TENANT_KEY, ask_api, signed_in
 
@@ -48,8 +51,25 @@ def test_counts_and_exports_are_of_what_the_sentence_says(
         listed = ask_api(demo_pages, f"/api/v1/{name}?rating=bad&from=7d&limit=100")["data"]
         assert len(rows) == len(listed) > 0
         page = admin.get(path, params=filters).text
-        assert re.search(rf'<span class="counted">{len(rows):,}( entries)? <a', page)
+        assert re.search(rf'<span class="counted">{len(rows):,}( entries)?</span>', page)
         assert f'href="{path}.csv?format=csv&amp;' in page
+
+
+@pytest.mark.parametrize("name", ["requests", "feedback", "sessions", "users"])
+def test_each_list_is_exported_with_its_filters_as_requests_with_their_feedback(
+    demo_pages: RunningGateway, admin: httpx.Client, name: str
+) -> None:
+    page = admin.get(f"/ui/{name}", params={"rating": "bad", **WEEK}).text
+    links = [html.unescape(link) for link in re.findall(r'href="(/ui/export\?[^"]*)"', page)]
+    assert [httpx.URL(link).params["format"] for link in links] == list(FORMATS)
+    lines = admin.get(links[0]).raise_for_status().text.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert rows
+    assert all(any((entry["score"] or 0) < 0 for entry in row["feedback"]) for row in rows)
+    with httpx.Client(base_url=demo_pages.url, trust_env=False) as stranger:
+        assert stranger.get(links[0]).status_code == 303
+    with signed_in(demo_pages, TENANT_KEY) as tenant:
+        assert tenant.get(links[0]).text == ""
 
 
 def test_an_export_needs_a_sign_in_and_is_of_one_tenant(demo_pages: RunningGateway) -> None:

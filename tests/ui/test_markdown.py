@@ -53,6 +53,20 @@ def test_nothing_runs_loads_or_covers_the_page(text: str) -> None:
     assert not [a for a in elements.found if (a[1].get("href") or "").startswith(("javascript:", "data:"))]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("| | a |\n|-|-|\n| x | y |", "<td></td>\n<th>a</th>"),
+        ("# ", "<p></p>"),
+        ("[](https://example.com/x)", ">https://example.com/x</a>"),
+        ("[![a photo](https://example.com/y.png)](https://example.com/x)", ">a photo</a>"),
+        ("![](https://example.com/y.png)", "<p>https://example.com/y.png</p>"),
+    ],
+)
+def test_what_has_no_text_has_words_for_screen_readers(text: str, shown: str) -> None:
+    assert shown in markdown_to_html(text)
+
+
 def test_links_tell_their_target_nothing() -> None:
     html = markdown_to_html("[a](https://example.com/x)")
     assert 'href="https://example.com/x"' in html

@@ -145,6 +145,11 @@ def test_compared_groups_show_what_the_api_says(admin: httpx.Client, demo_pages:
     assert page.row("p50 · p95 duration") == [
         f"{milliseconds(row['latency_ms']['p50'])} · {milliseconds(row['latency_ms']['p95'])}" for row in rows
     ]
+    api = ask_api(demo_pages, f"/api/v1/compare?{urlencode({**DAYS, 'by': 'prompt_version'})}")
+    assert page.row("p50 · p95 to first byte") == [
+        f"{milliseconds(arm['first_byte_latency_ms']['p50'])} · {milliseconds(arm['first_byte_latency_ms']['p95'])}"
+        for arm in api["arms"]
+    ]
     assert [cell.split(" [")[0] for cell in page.row("error rate")] == [
         formats.percent(row["error_rate"]) for row in rows
     ]

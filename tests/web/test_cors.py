@@ -50,7 +50,10 @@ async def test_a_browser_is_told_what_such_a_page_may_send() -> None:
     assert answer["Access-Control-Allow-Origin"] == APP
     assert answer["Access-Control-Allow-Methods"] == "GET, POST"
     allowed = set(answer["Access-Control-Allow-Headers"].split(", "))
-    assert allowed == {"x-gateway-feedback-token", "Content-Type", "Idempotency-Key", *CREDENTIAL_HEADERS}
+    langfuse = {name for name in allowed if name.startswith("X-Langfuse-")}
+    assert len(langfuse) == 5
+    own = {"x-gateway-feedback-token", "Content-Type", "Idempotency-Key", *CREDENTIAL_HEADERS}
+    assert allowed == own | langfuse
     assert int(answer["Access-Control-Max-Age"]) > 0
     assert "Access-Control-Allow-Credentials" not in answer
 

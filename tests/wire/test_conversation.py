@@ -22,6 +22,7 @@ RECORDED = [case for case in ALL if case.expected_conversation is not None]
 ASKED = [case for case in ALL if case.beside("request").exists()]
 
 WITHOUT_TEXT = {
+    "websocket",
     "messages.batches",
     "messages.batches.retrieve",
     "messages.batches.results",

@@ -41,7 +41,7 @@ def grown(trees: list[Any]) -> Iterator[Any]:
         yield {"left": left, "operator": operator, "right": right}
 
 
-@settings(max_examples=120, suppress_health_check=CHECKS)
+@settings(max_examples=80, suppress_health_check=CHECKS)
 @given(trees=st.lists(TREES, min_size=5, max_size=5), orders=st.lists(ORDERS, min_size=4, max_size=4))
 async def test_thousands_of_filters_find_what_a_plain_reading_of_each_finds(
     store: Store, rows: Rows, trees: list[Any], orders: list[Any]

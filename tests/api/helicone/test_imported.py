@@ -48,7 +48,7 @@ BAD = {
     "costUSD: input should be a valid decimal": {"costUSD": "cheap"},
     "cost: input should be a finite number": {"cost": "Infinity"},
     "provider: input should be a valid string": {"provider": {}},
-    "properties: must be an object; got an array.": {"properties": []},
+    "properties: must be an object, or a string that holds one as JSON; got an array.": {"properties": []},
     "feedback_rating: input should be a valid boolean": {"feedback_rating": "up"},
     "scores: must be an object; got 5.": {"scores": 5},
     'scores.a: must be a number, true or false; got "high".': {"scores": {"a": "high"}},

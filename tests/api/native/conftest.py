@@ -27,6 +27,7 @@ PRINCIPALS = {
     "voter-a": Principal("voter-a", frozenset({Role.FEEDBACK}), tenant="a"),
     "reader-a": Principal("reader-a", frozenset({Role.READ}), tenant="a"),
     "reader-b": Principal("reader-b", frozenset({Role.READ}), tenant="b"),
+    "admin-a": Principal("admin-a", frozenset({Role.ADMIN}), tenant="a"),
     "admin-b": Principal("admin-b", frozenset({Role.ADMIN}), tenant="b"),
 }
 """Who is who; each one's name is its key too."""

@@ -68,6 +68,8 @@ async def test_arms_are_compared_in_the_order_asked_for(client: httpx.AsyncClien
     assert small["mean_score"]["value"] == small["share_positive"]["value"] == 1.0
     assert small["cost"]["usd_per_request"] == 0.002
     assert (small["latency_ms"]["p50"], small["first_byte_ms"], small["coverage"]) == (401.5, 100, 1.0)
+    first_byte = small["first_byte_latency_ms"]
+    assert (first_byte["mean"], first_byte["p50"], first_byte["p95"]) == (100, 100, 100)
     assert large["error_rate"]["value"] == 0.05
     assert large["error_rate"]["low"] < 0.05 < large["error_rate"]["high"]
     [pair] = found["pairs"]

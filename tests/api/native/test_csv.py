@@ -38,12 +38,27 @@ def test_each_field_that_holds_no_further_ones_is_a_column() -> None:
     assert cells(Row(name=True, count=0, score=None))[1][0] == "true"
 
 
-@pytest.mark.parametrize("name", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        '=HYPERLINK("http://x")',
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\uff1d1",
+        "\uff20a",
+        " =1",
+        " \t\n+1",
+    ],
+)
 def test_a_text_that_a_spreadsheet_would_run_is_made_harmless(name: str) -> None:
     assert cells(Row(name=name, count=1, score=None))[1][0] == f"'{name}"
 
 
-@pytest.mark.parametrize("name", ["a,b", 'say "hi"', "two\r\nlines", "semi;colon", " = ", "ü🙂", ""])
+@pytest.mark.parametrize("name", ["a,b", 'say "hi"', "two\r\nlines", "semi;colon", " a=1", "ü🙂", " ", ""])
 def test_any_other_text_comes_back_as_it_is(name: str) -> None:
     assert cells(Row(name=name, count=1, score=None))[1][0] == name
 

@@ -251,6 +251,9 @@ async def test_an_answer_within_a_time_says_which_requests_count(
     assert covered["is_being_summed_up"] is True
     since = await ask(client, group_by="metadata.team,model", **{"from": covered["covers_from"]})
     assert first["data"] == since
+    users = (await client.get("/api/v1/users", params={"within": "0.8"})).json()
+    latest = await client.get("/api/v1/users", params={"from": users["partial"]["covers_from"]})
+    assert users["data"] == latest.json()["data"]
     await store.roll_up(LATER_US)
     later = (await client.get("/api/v1/aggregates", params=asked)).json()
     assert later["partial"] is None

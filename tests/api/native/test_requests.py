@@ -278,9 +278,14 @@ async def test_an_id_of_several_requests_is_refused_with_candidates_that_can_be_
     assert (error["code"], error["field"]) == ("ambiguous", "request_id")
     assert error["message"].startswith("'twice' names several requests, the newest first: request 'twice' in")
     assert error["candidates"] == [
-        {"trace_id": "newer", "request_id": "twice", "response_id": None, "tenant": "a"},
-        {"trace_id": "older", "request_id": "twice", "response_id": "chatcmpl-1", "tenant": "a"},
-    ]
+        {"trace_id": "newer", "request_id": "twice", "response_id": None, "tenant": "a", "row": seqs[1]},
+        {
+            "trace_id": "older", "request_id": "twice", "response_id": "chatcmpl-1", "tenant": "a",
+            "row": seqs[0],
+        },
+    ]  # fmt: skip
+    for seq, trace_id in zip(seqs, ("older", "newer"), strict=True):
+        assert (await show(client, f"twice?row={seq}"))["trace_id"] == trace_id
     assert (await show(client, "chatcmpl-1"))["trace_id"] == "older"
     for trace_id in ("older", "newer"):
         assert (await show(client, f"twice?trace_id={trace_id}"))["trace_id"] == trace_id

@@ -57,8 +57,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-async def ask(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:
-    answer = await client.get("/api/v1/search", params=params)
+async def ask(client: httpx.AsyncClient, reader: str | None = None, **params: Any) -> dict[str, Any]:
+    headers = None if reader is None else key(reader)
+    answer = await client.get("/api/v1/search", params=params, headers=headers)
     assert answer.status_code == 200, answer.text
     reply: dict[str, Any] = answer.json()
     return reply
@@ -150,6 +151,35 @@ async def test_any_id_says_what_it_is_and_leads_there(client: httpx.AsyncClient)
         assert [each["kind"] for each in found] == kinds
         for each in found:
             assert (await client.get(each["path"])).status_code == 200, each
+
+
+async def test_comments_that_wait_for_their_request_are_found_apart(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback, client: httpx.AsyncClient
+) -> None:
+    await store.append([make_exchange("logged", tenant="a"), make_exchange("other", tenant="a")])
+    await store.put_feedback(
+        [
+            make_feedback("soon", feedback_id="first", comment="a LOST order", tenant="a"),
+            make_feedback(
+                "soon", feedback_id="second", comment="lost again", created_at_us=now_us(), tenant="a"
+            ),
+            make_feedback("later", comment="found again", tenant="a"),
+            make_feedback("soon", comment="lost by another", tenant="b"),
+            make_feedback("logged", comment="lost and logged", target=Target.REQUEST, tenant="a"),
+        ]
+    )
+    lost = {"q": "lost", "reader": "reader-a"}
+    found = await ask(client, **lost)
+    assert [(each["feedback_id"], each["id"], each["match"]) for each in found["waiting"]] == [
+        ("second", "soon", "lost"),
+        ("first", "soon", "LOST"),
+    ]
+    assert names(found) == ["logged"]
+    latest = await ask(client, **lost, **{"from": "1h"})
+    assert [each["feedback_id"] for each in latest["waiting"]] == ["second"]
+    # What waits has no provider, and is on the first page alone.
+    assert (await ask(client, **lost, provider="openai"))["waiting"] == []
+    assert (await ask(client, **lost, cursor="2"))["waiting"] == []
 
 
 async def test_the_cursor_goes_on_where_the_time_ended(

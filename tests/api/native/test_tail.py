@@ -9,15 +9,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
+from gateway.api.native.schemas import LoggedRow
 from gateway.api.native.tail import render_row
 from gateway.auth.api_keys import ApiKeys, create_key, hash_token, revoke_key
 from gateway.models.clock import now_us
-from gateway.models.filters import NO_FILTER
+from gateway.models.filters import NO_FILTER, Page
 from gateway.models.principal import Role
 from gateway.models.request import Facts
 from gateway.query import tail
+from gateway.query.requests import NEWEST_FIRST
 from gateway.query.tail import RequestTail
 from gateway.routes import build_application
 from gateway.store.base import NewRows, Store
@@ -127,6 +130,18 @@ async def test_new_rows_come_in_order_as_rows_of_the_list(
             assert await later.rows(1) == ["c"]
             await add(store, make_exchange("d"))
             assert await events.rows(1) == await later.rows(1) == ["d"]
+
+
+async def test_a_row_is_rendered_as_the_list_writes_it(
+    store: Store, make_exchange: MakeExchange, make_feedback: MakeFeedback
+) -> None:
+    await store.append([make_exchange("r", "t", metadata={"deep": {"a": [1]}})])
+    await store.put_feedback([make_feedback("t", value=1), make_feedback("t", value=-1)])
+    [record] = await store.find_requests(NO_FILTER, NEWEST_FIRST, Page(1), None)
+    [summary] = (await store.feedback_summaries([record.seq])).values()
+    assert len(summary.pairs) == 2
+    shown = orjson.dumps(LoggedRow.of(record, summary).model_dump())
+    assert LoggedRow.render(record, summary) == shown
 
 
 async def test_listeners_of_one_filter_share_its_query(

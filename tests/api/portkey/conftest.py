@@ -19,7 +19,7 @@ from gateway.feedback.service import FeedbackService
 from gateway.models.exchange import PayloadPolicy
 from gateway.models.principal import Principal, Role
 from gateway.query.requests import RequestReader
-from gateway.recording.interpreter import Interpreter
+from gateway.recording.interpreter import CostCalculator
 from gateway.recording.log_ingestion import LogIngestionService
 from gateway.store.base import Store
 from gateway.wire.pricing import PriceTable
@@ -72,19 +72,18 @@ def url_of(provider: str, path: str) -> str | None:
 
 @pytest.fixture
 async def logs(store: Store, tmp_path: Path, serve: Serve) -> AsyncIterator[LogsServed]:
-    interpreter = Interpreter(store, PriceTable({}, {}), lambda name: f"https://{name}")
+    pricing = CostCalculator(PriceTable({}, {}), lambda name: f"https://{name}")
     folder = tmp_path / "exports"
     files, exporter = ExportFiles(folder), portkey_exporter(url_of)
     runner = ExportRunner(store, files, {"portkey": exporter})
     api = portkey_logs_api(
-        LogIngestionService(store, interpreter, payloads_of, MIB),
+        LogIngestionService(store, pricing, payloads_of, MIB),
         RequestReader(store),
-        ExportJobs(store, files, runner, "portkey", exporter),
+        ExportJobs(store, files, runner, "portkey", exporter, "exportId"),
         ExportLinks(store),
         url_of,
         16 * MIB,
     )
-    interpreter.start()
     runner.start()
     url = await serve(api, principals=LOG_KEYS, store=store)
     async with httpx.AsyncClient(
@@ -92,4 +91,3 @@ async def logs(store: Store, tmp_path: Path, serve: Serve) -> AsyncIterator[Logs
     ) as client:
         yield LogsServed(f"{url}/v1", client, store, folder)
     await runner.close()
-    await interpreter.close()

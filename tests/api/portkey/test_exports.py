@@ -52,6 +52,7 @@ async def test_every_column_of_portkeys_is_written_under_its_name(logs: LogsServ
         ("config", None),
         ("prompt_slug", "greet"),
         ("metadata", {"_prompt": "greet", "n": [1]}),
+        ("feedback", []),
     ]
 
 

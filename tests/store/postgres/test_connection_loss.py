@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from gateway.errors import StoreUnavailable
+from gateway.errors import Conflict, StoreUnavailable
 from gateway.models.filters import NO_FILTER, Page, Sort
+from gateway.models.request import Facts
 from gateway.store import open_store, requests
-from gateway.store.base import Store, leave_encoded
+from gateway.store.base import JournalPosition, Store, leave_encoded
 from gateway.store.dialect import AsyncConnection
-from gateway.store.journal import Journal, replay_journal
 from gateway.store.postgres.connection import EXCLUSIVE, LOCK_SECONDS, SHARED, PostgresConnection
 from gateway.store.postgres.dialect import TextPacker
 from tests.log_reader import eventually
@@ -85,10 +84,12 @@ def _is_anybody_sleeping(url: str) -> bool:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_row_whose_commit_was_lost_is_there_once_when_it_was_brought_back(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+async def test_after_a_lost_commit_the_position_tells_whether_the_rows_are_there(
+    url: str, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     store = await open_store(url)
+    rows = [(exchange("a"), Facts()), (exchange("b"), Facts())]
+    position = JournalPosition({}, {"gateway/0-1": 100})
     commit: Callable[[PostgresConnection], None] = PostgresConnection.commit
 
     def lose(connection: PostgresConnection) -> None:
@@ -100,13 +101,13 @@ async def test_a_row_whose_commit_was_lost_is_there_once_when_it_was_brought_bac
 
     monkeypatch.setattr(PostgresConnection, "commit", lose)
     with pytest.raises(StoreUnavailable, match="shut down"):
-        await store.append([exchange("a"), exchange("b")])
-    journal = Journal(tmp_path / "spill")
-    for lost in (exchange("a"), exchange("b")):
-        journal.add(lost)
-
-    assert await replay_journal(journal, store) == (0 if moment == "after" else 2)
-
+        await store.ingest(rows, position, 1)
+    if moment == "before":
+        assert await store.journal_positions() == {}
+        await store.ingest(rows, position, 1)
+    assert await store.journal_positions() == {"gateway/0-1": 100}
+    with pytest.raises(Conflict, match="another process"):
+        await store.ingest(rows, position, 1)
     assert [record.request_id for record in await requests_of(store)] == ["a", "b"]
     await store.close()
 

@@ -66,6 +66,20 @@ async def test_the_feedback_report_leaves_out_what_was_deleted(store: Store, url
     assert row["created_at"] == "2023-11-14T22:13:21.000Z"
 
 
+async def test_facts_are_numbers_of_one_type_and_count_each_entry_once(store: Store, url: str) -> None:
+    await store.append([exchange("r1"), exchange("r2", started_at_us=1_700_000_000_500_000)])
+    await store.put_feedback([feedback("a", score=1.0), feedback("b", "r1", score=-0.5, weight=0.5)])
+    facts = ask(url, "SELECT * FROM request_facts ORDER BY seq")
+    counted = [(row["feedback_count"], row["score_weight"], row["weighted_score"]) for row in facts]
+    assert counted == [(1, 0.5, -0.25), (1, 1.0, 1.0)]
+    assert [type(facts[0][name]) for name in ("started_at_us", "duration_ms", "is_stream")] == [
+        int,
+        float,
+        bool,
+    ]
+    assert [row["request_seq"] for row in ask(url, "SELECT * FROM feedback_facts ORDER BY seq")] == [2, 1]
+
+
 async def test_bodies_are_searched_in_plain_sql(store: Store, url: str) -> None:
     await store.append([exchange("a", response_body=b"hay"), exchange("b", response_body=b"a needle")])
     found = ask(
@@ -84,7 +98,11 @@ async def test_every_table_view_index_and_column_is_documented(store: Store, url
         WHERE schemaname = 'public'
         """,
     )
-    documented = PAGE + (DOCS / "storage.md").read_text("utf-8")
+    documented = (
+        PAGE
+        + (DOCS / "storage.md").read_text("utf-8")
+        + (DOCS / "reference" / "columns.md").read_text("utf-8")
+    )
     assert len(names) > 100
     assert {row["name"] for row in names if f"`{row['name']}`" not in documented} == set()
 

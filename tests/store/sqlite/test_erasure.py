@@ -26,8 +26,8 @@ CANARY = "ann-c4n4ry"
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await open_store(f"sqlite:///{tmp_path}/gateway.db")
+async def store(sqlite_url: str) -> AsyncIterator[Store]:
+    store = await open_store(sqlite_url)
     yield store
     await store.close()
 

@@ -17,7 +17,7 @@ from gateway.store.sqlite.connection import connect_writer, migrate_schema
 from gateway.store.sqlite.store import SqliteStore
 from tests.storage_faults import overwrite_page
 from tests.store.samples import exchange, feedback, request_of, requests_of
-from tests.store.test_journal import file_size_limit
+from tests.store.test_journal_files import file_size_limit
 
 
 class Failing:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.store.body_codecs import BodyPacker
 from gateway.store.feedback import put_feedback
 from gateway.store.requests import append_exchanges
-from gateway.store.rows import BodyPacker
 from gateway.store.sqlite.connection import SqliteConnection
 from tests.store.samples import exchange, feedback
 

@@ -1,0 +1,78 @@
+"""A session stays on its target; many sessions are spread by weight; a failure moves one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.models.route import ConditionContext, RouteStrategy
+from gateway.routing.affinity import MAX_MOVED_SESSIONS, SessionAffinity, rank_for_session
+from gateway.routing.portkey_config import parse_config
+from gateway.routing.walk import AttemptOutcome, BySession, RouteWalk
+
+SESSIONS = [f"session-{number}" for number in range(3000)]
+
+
+def strategy(*targets: dict[str, Any]) -> RouteStrategy:
+    root = parse_config({"strategy": {"mode": "loadbalance"}, "targets": list(targets)}).root
+    assert isinstance(root, RouteStrategy)
+    return root
+
+
+def spread(balanced: RouteStrategy, sessions: Sequence[str] = SESSIONS) -> dict[str, str]:
+    return {session: rank_for_session(session, balanced.targets)[0].path for session in sessions}
+
+
+def test_sessions_are_spread_by_weight_and_stay() -> None:
+    balanced = strategy({"provider": "a", "weight": 0.6}, {"provider": "b", "weight": 0.4}, {"weight": 0})
+    chosen = spread(balanced)
+    assert chosen == spread(balanced)
+    shares = Counter(chosen.values())
+    # Six standard deviations of 3,000 draws.
+    assert abs(shares["config.targets[0]"] - 1800) < 6 * 27
+    assert shares["config.targets[2]"] == 0
+
+
+def test_two_targets_of_one_provider_both_have_sessions() -> None:
+    shares = Counter(spread(strategy({"provider": "a"}, {"provider": "a"})).values())
+    assert abs(shares["config.targets[0]"] - 1500) < 6 * 28
+
+
+def test_a_target_more_moves_only_the_sessions_that_it_takes() -> None:
+    before = spread(strategy({"provider": "a"}, {"provider": "b"}))
+    after = spread(strategy({"provider": "a"}, {"provider": "b"}, {"provider": "c"}))
+    moved = {session for session in SESSIONS if before[session] != after[session]}
+    assert {after[session] for session in moved} == {"config.targets[2]"}
+    assert abs(len(moved) - 1000) < 6 * 26
+
+
+def test_a_failure_moves_a_session_and_no_other() -> None:
+    affinity = SessionAffinity()
+    route = parse_config(
+        {
+            "strategy": {"mode": "loadbalance"},
+            "targets": [{"provider": "a"}, {"provider": "b"}, {"provider": "c"}],
+        }
+    )
+
+    def walk(session: str) -> RouteWalk:
+        return RouteWalk(route, ConditionContext(), choice=BySession(affinity, session))
+
+    failing = walk("one")
+    own = failing.first().target.provider
+    other = walk("two").first().target.provider
+    assert failing.following(AttemptOutcome(frozenset({500}), {}, "answered 500")) is None
+    moved = [walk("one").first().target.provider for _ in range(3)]
+    assert len(set(moved)) == 1
+    assert moved[0] != own
+    assert walk("two").first().target.provider == other
+    assert walk("one").first().reason.endswith("is the target of the session.")
+
+
+def test_sessions_that_moved_are_remembered_within_bounds() -> None:
+    affinity, balanced = SessionAffinity(), strategy({"provider": "a"}, {"provider": "b"})
+    for number in range(MAX_MOVED_SESSIONS + 5):
+        session = str(number)
+        affinity.leave(session, balanced, affinity.choose(session, balanced))
+    assert len(affinity._moved) == MAX_MOVED_SESSIONS
