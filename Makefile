@@ -4,6 +4,7 @@
 # make test-pythons  run the tests on each Python of pyproject.toml's classifiers that is on PATH
 # make fix   repair what can be repaired by itself
 # make clients  run the newest client libraries against the gateway, in an environment of their own
+# make trainers  send every training format through the newest datasets and trl, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
 # make bench-pages  measure the web pages beside a million requests; ARGS="--rows 100000": beside fewer
 # make screenshots  take the pictures of docs/pages.md, with chromium and the demo's data
@@ -23,7 +24,7 @@ DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-pythons fix clients run-clients bench bench-pages screenshots clean
+.PHONY: run test test-pythons fix clients run-clients trainers run-trainers bench bench-pages screenshots clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -31,7 +32,8 @@ run: $(RUN_STAMP)
 test: $(DEV_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@# Types are checked by one process. Another compiles the tests meanwhile, or each of pytest's would.
+	$(BIN)/pytest --collect-only --quiet $(ARGS) >/dev/null 2>&1 & $(BIN)/mypy; code=$$?; wait; exit $$code
 	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Each in an environment of its own, which stays for the next time.
@@ -56,6 +58,13 @@ run-clients: $(DEV_STAMP)
 	npm ci --prefix tests/clients/node --no-audit --no-fund
 	EVERY_CLIENT=yes $(BIN)/pytest tests/clients -W default --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
+trainers:
+	$(MAKE) --no-print-directory VENV=.venv-trainers EXTRAS=trainers run-trainers
+
+# Nothing is fetched: models are random, and data is made here.
+run-trainers: $(DEV_STAMP)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest tests/trainers -W default $(ARGS)
+
 bench: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -66,7 +75,7 @@ screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.screenshots docs/images
 
 clean:
-	rm -rf $(VENV) .venv-clients .venv-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-clients .venv-trainers .venv-3.* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf tests/clients/node/node_modules benchmarks/peers/portkey/node_modules benchmarks/peers/litellm/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
