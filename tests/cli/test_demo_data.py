@@ -13,6 +13,7 @@ from gateway.cli import demo_data
 from gateway.cli.serve import serve_command
 from gateway.config import Config, load_config
 from gateway.errors import Conflict
+from gateway.models.clock import now_us
 from gateway.models.request import DEMO_REQUEST_ID, StoreTotals
 from gateway.query.requests import RequestReader
 from gateway.store import open_store
@@ -20,8 +21,9 @@ from tests.gateway_process import RunningGateway
 from tests.store.samples import exchange
 
 REQUESTS = 200
-# What of so few is changed later depends on the hour; here it is some.
+# Who speaks and what is changed later depends, of so few, on hour and weekday; here it is some of each.
 ENDS_AT_US = 1_796_021_600_000_000
+WEEK_US = 7 * 86_400_000_000
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -96,7 +98,9 @@ def test_it_needs_the_demo() -> None:
     assert "needs --demo" in refused.output
 
 
-async def test_every_api_shows_it(tmp_path: Path) -> None:
+async def test_every_api_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    same_hour_us = now_us() - (now_us() - ENDS_AT_US) % WEEK_US
+    monkeypatch.setattr(demo_data, "now_us", lambda: same_hour_us)
     await demo_data.fill_demo_data(config_of(tmp_path, f"sqlite:///{tmp_path}/gateway.db"), REQUESTS)
     with RunningGateway(tmp_path, {}, arguments=("--demo", "--demo-data")) as gateway:
 
@@ -116,5 +120,5 @@ async def test_every_api_shows_it(tmp_path: Path) -> None:
         assert {row["dialect"] for row in entries} == {"helicone", "native", "pharia", "portkey"}
         assert {row["source"] for row in entries} == {"human", "model"}
         assert [row["trace_id"] for row in entries if row["joined_at"] is None]
-        period = {"time_of_generation_min": "8d", "time_of_generation_max": "now"}
+        period = {"time_of_generation_min": "15d", "time_of_generation_max": "now"}
         assert get("/v1/analytics/graphs/feedbacks", **period)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.demo_gateway import GATEWAY_KEY, read_trace
 from tests.gateway_process import RunningGateway
+from tests.log_reader import wait_until_stored
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data-tools.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -155,4 +156,5 @@ def test_datasette_shows_new_rows_and_the_text_of_bodies(filled: RunningGateway)
         trace = {**KEY, "x-portkey-trace-id": "table-later"}
         body = {"model": "demo-chat", "messages": [{"role": "user", "content": QUESTION}]}
         httpx.post(f"{filled.url}/v1/chat/completions", headers=trace, json=body).raise_for_status()
+        wait_until_stored(filled.database)
         assert len(answers()) == len(before) + 1
