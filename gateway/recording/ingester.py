@@ -51,12 +51,25 @@ Observer = Callable[[Exchange, Facts], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Record:
     source: OpenSegment
     owner: JournalReader
     end: int
+    name: str
+    ended_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Row(_Record):
     exchange: Exchange
     facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable(_Record):
+    """A record that is whole, but of a later version, say."""
+
+    reason: str
 
 
 class QuotaAccounting:
@@ -176,16 +189,15 @@ class Ingester:
         try:
             if self._loop.time() >= self._scan_at:
                 await self._scan()
-            if rows := self._read():
-                self._idle_rounds = 0
-                await self._quotas.refresh({row.exchange.key_name for row in rows if row.exchange.key_name})
-                await self._ingest(rows)
-                self._recovered()
-                if len(rows) < BATCH_ROWS and not self._is_finishing:
-                    await self._wait(GATHER_SECONDS)
-                return False
             if self._finished:
                 await self._delete_finished()
+            if records := self._read():
+                self._idle_rounds = 0
+                await self._store_records(records)
+                self._recovered()
+                if len(records) < BATCH_ROWS and not self._is_finishing:
+                    await self._wait(GATHER_SECONDS)
+                return False
             self._recovered()
         except (StoreUnavailable, Conflict) as error:
             return await self._retry_later(error)
@@ -207,8 +219,8 @@ class Ingester:
 
     # reading
 
-    def _read(self) -> list[_Row]:
-        rows: list[_Row] = []
+    def _read(self) -> list[_Row | _Unreadable]:
+        rows: list[_Row | _Unreadable] = []
         size = 0
         for reader in self._readers:
             for used, records in reader.read(BATCH_ROWS - len(rows), BATCH_BYTES - size):
@@ -216,9 +228,14 @@ class Ingester:
                 rows += [self._interpret(reader, used, record) for record in records]
         return rows
 
-    def _interpret(self, reader: JournalReader, used: OpenSegment, record: Record) -> _Row:
-        entry = decode_record(record.payload)
-        return _Row(used, reader, record.end, entry.exchange, self._facts(entry))
+    def _interpret(self, reader: JournalReader, used: OpenSegment, record: Record) -> _Row | _Unreadable:
+        try:
+            entry = decode_record(record.payload)
+        except Exception as error:
+            return _Unreadable(used, reader, record.end, f"{used.segment.name}:{record.end}", 0, repr(error))
+        exchange = entry.exchange
+        name, ended_at_us = exchange.identity.request_id, exchange.ended_at_us
+        return _Row(used, reader, record.end, name, ended_at_us, exchange, self._facts(entry))
 
     def _facts(self, entry: JournalEntry) -> Facts:
         if entry.facts is None:
@@ -227,7 +244,23 @@ class Ingester:
 
     # storing
 
+    async def _store_records(self, records: Sequence[_Row | _Unreadable]) -> None:
+        rows: list[_Row] = []
+        for record in records:
+            if isinstance(record, _Row):
+                rows.append(record)
+                continue
+            # In order, as the position goes on from record to record.
+            await self._ingest(rows)
+            rows = []
+            log.error("a record cannot be read; is it of a later version?", reason=record.reason)
+            await self._reject(record)
+        await self._ingest(rows)
+
     async def _ingest(self, rows: Sequence[_Row]) -> None:
+        if not rows:
+            return
+        await self._quotas.refresh({row.exchange.key_name for row in rows if row.exchange.key_name})
         try:
             counted = await self._store.ingest(
                 [(row.exchange, row.facts) for row in rows], _position(rows), now_us(), self._quotas.usage_of
@@ -236,8 +269,7 @@ class Ingester:
             raise
         except Exception as error:
             if len(rows) == 1:
-                name = rows[0].exchange.identity.request_id
-                log.error("a row cannot be stored", request_id=name, reason=repr(error))
+                log.error("a row cannot be stored", request_id=rows[0].name, reason=repr(error))
                 await self._reject(rows[0])
                 return
             # One row must not hold up the others.
@@ -248,7 +280,7 @@ class Ingester:
         self._note_stored(rows)
         self._notify(rows, [facts for _, facts in counted])
 
-    async def _reject(self, row: _Row) -> None:
+    async def _reject(self, row: _Record) -> None:
         # Kept in a file beside the segments.
         payload = os.pread(row.source.file, row.end - row.source.stored_to, row.source.stored_to)
         with (self._root / "rejected").open("ab") as file:
@@ -257,9 +289,9 @@ class Ingester:
         self.rejected += 1
         self._note_stored([row])
 
-    def _note_stored(self, rows: Sequence[_Row]) -> None:
+    def _note_stored(self, rows: Sequence[_Record]) -> None:
         for used, group in _by_segment(rows):
-            group[-1].owner.note_stored(used, group[-1].end, len(group), group[-1].exchange.ended_at_us)
+            group[-1].owner.note_stored(used, group[-1].end, len(group), group[-1].ended_at_us)
 
     def _notify(self, rows: Sequence[_Row], counted: Sequence[Facts]) -> None:
         for row, facts in zip(rows, counted, strict=True):
@@ -421,11 +453,11 @@ _LOCK_SECONDS = 0.05
 _MAX_IDLE_ROUNDS = 3
 
 
-def _by_segment(rows: Sequence[_Row]) -> Iterator[tuple[OpenSegment, list[_Row]]]:
+def _by_segment(rows: Sequence[_Record]) -> Iterator[tuple[OpenSegment, list[_Record]]]:
     for used, group in groupby(rows, lambda row: row.source):
         yield used, list(group)
 
 
-def _position(rows: Sequence[_Row]) -> JournalPosition:
+def _position(rows: Sequence[_Record]) -> JournalPosition:
     after = {used.segment.name: group[-1].end for used, group in _by_segment(rows)}
     return JournalPosition({row.source.segment.name: row.source.stored_to for row in rows}, after)

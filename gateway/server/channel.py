@@ -142,6 +142,11 @@ class ReloadIngester(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class FinishIngester(Message):
+    """To the ingester: store what is journaled, and end; nobody appends any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class UsageStored(Message):
     """From the ingester, and to workers: usage of a quota was stored."""
 

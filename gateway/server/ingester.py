@@ -43,8 +43,8 @@ NICENESS = 5
 
 def main() -> None:
     """Ingest, and exit: with 0 if nothing went wrong."""
-    # For the gateway alone, even where a terminal or service manager signals the whole group.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # For the gateway alone, even where a terminal or service manager signals all processes: workers still append.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
@@ -81,11 +81,10 @@ class IngesterProcess:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Ingest until SIGTERM, or until no process of the gateway is left."""
+        """Ingest until the gateway says that all is journaled, or none of its processes is left."""
         settings = self._settings
         structlog.contextvars.bind_contextvars(process="ingester")
         configure_log_output(settings.log_level, is_human=settings.has_human_log)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         async with AsyncExitStack() as stack:
             journal = GatewayJournal(settings.journal)
             stack.callback(journal.close)
@@ -101,7 +100,7 @@ class IngesterProcess:
             await self._channel.flush()
 
     async def _open_store(self, journal: GatewayJournal) -> Store | None:
-        while not self._stop.is_set():
+        while not self._stop.is_set() and journal.is_alive():
             try:
                 return await open_store(self._settings.store_url, decode_or_raw)
             except GatewayError as error:
@@ -164,6 +163,8 @@ class IngesterProcess:
         match message:
             case messages.ReportMetrics():
                 self._send_metrics()
+            case messages.FinishIngester():
+                self._stop.set()
             case messages.ReloadIngester(settings):
                 self._access_log.mode = settings.access_log
                 configure_log_output(settings.log_level, is_human=settings.has_human_log)

@@ -15,7 +15,7 @@ from gateway.models.process_metrics import MetricFamilies, without_gauges
 from gateway.server import channel as messages
 from gateway.server import child_process
 from gateway.server.channel import Channel, open_channel
-from gateway.server.child_process import ChildProcess, RestartBackoff, Spawned, exit_reason
+from gateway.server.child_process import RestartBackoff, Spawned, exit_reason
 from gateway.store import journal_root
 from gateway.store.journal_files import GatewayJournal
 
@@ -42,7 +42,6 @@ class Ingestion:
         self._settings = ingester_settings(config, journal)
         self._metrics: MetricFamilies = {}
         self._metrics_received = asyncio.Event()
-        self._process: ChildProcess | None = None
         self._channel: Channel | None = None
         self._is_ready = asyncio.Event()
         self._is_stopping = asyncio.Event()
@@ -75,8 +74,8 @@ class Ingestion:
     async def stop(self) -> None:
         """Return once everything is stored, or cannot be; nobody may append any more."""
         self._is_stopping.set()
-        if self._process is not None:
-            self._process.terminate()
+        if self._channel is not None:
+            self._channel.send(messages.FinishIngester())
         await self._task
 
     async def _keep_running(self) -> None:
@@ -97,10 +96,12 @@ class Ingestion:
             process, end = self._spawned or child_process.spawn_process(MODULE)
         except OSError as refusal:
             return str(refusal)
-        self._spawned, self._process = None, process
+        self._spawned = None
         channel = await open_channel(end)
         channel.send(messages.StartIngester(self._settings, without_gauges(self._metrics)))
         self._channel = channel
+        if self._is_stopping.is_set():
+            channel.send(messages.FinishIngester())
         reason: str | None = None
         async for message in channel:
             match message:
@@ -116,7 +117,6 @@ class Ingestion:
         self._channel = None
         self._metrics_received.set()
         code = await asyncio.to_thread(process.wait)
-        self._process = None
         await channel.close()
         return reason or exit_reason("the ingester", code)
 

@@ -16,6 +16,7 @@ from gateway.store.requests import exchange_size_bytes, ingest_exchanges
 _POSITIONS = "SELECT segment, position FROM journal_positions"
 _BEGIN = "INSERT INTO journal_positions (segment, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
 _ADVANCE = "UPDATE journal_positions SET position = ? WHERE segment = ? AND position = ?"
+_TOUCH = "UPDATE heartbeat SET beats = beats + 1"
 _FORGET = "DELETE FROM journal_positions WHERE segment = ?"
 
 
@@ -52,6 +53,8 @@ class SqlIngestion(Database):
 
     async def sync_positions(self, forgotten: Sequence[str] = ()) -> None:
         def forget(connection: Connection) -> None:
+            # SQLite syncs only a transaction that has changed something.
+            connection.execute(_TOUCH)
             connection.executemany(_FORGET, [(segment,) for segment in forgotten])
 
         await self._writer.write(forget, is_synced=True)

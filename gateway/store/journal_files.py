@@ -254,8 +254,9 @@ class GatewayJournal:
 
     def remove(self) -> None:
         """Remove the folder, whose segments are gone."""
-        for name in ("state", "wake", "ingester", "alive"):
-            (self.folder / name).unlink(missing_ok=True)
+        names = ("state", "wake", "ingester", "alive")
+        for path in (*map(self.folder.joinpath, names), *self.folder.glob(f".*{SEGMENT_SUFFIX}")):
+            path.unlink(missing_ok=True)
         with suppress(OSError):
             self.folder.rmdir()
 
@@ -376,9 +377,12 @@ class SegmentWriter:
         self.close()
         self._number += 1
         path = segment_path(self._journal.folder, self._worker, self._number)
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Under its name only once it is locked: the ingester takes one without a lock for one that is over.
+        unnamed = path.with_name(f".{path.name}")
+        file = os.open(unnamed, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
+            unnamed.rename(path)
             if self._syncs:
                 sync_folder(path.parent)
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from typing import Any
@@ -72,6 +73,37 @@ def test_a_stream_in_flight_ends_before_the_gateway_does(
         assert idle.to_end() == b""
     assert gateway.wait() == 0
     assert row(gateway.database, "drained")["outcome"] == "complete"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_service_manager_that_signals_all_processes_loses_nothing(
+    start_gateway: StartGateway, upstream: UpstreamProcess, workers: int
+) -> None:
+    gateway = start_gateway(_config(upstream, server={"workers": workers}))
+    traces = [f"managed-{number}" for number in range(4)]
+    streams = [Stream(gateway, upstream, trace) for trace in traces]
+    eventually(gateway.ingester)
+    for pid in gateway.processes():
+        os.kill(pid, signal.SIGTERM)
+    eventually(lambda: refuses(gateway.port))
+    for stream in streams:
+        stream.finish()
+    assert gateway.wait() == 0
+    assert [row(gateway.database, trace)["outcome"] for trace in traces] == ["complete"] * 4
+
+
+def test_an_ingester_that_is_told_to_end_goes_on(
+    start_gateway: StartGateway, upstream: UpstreamProcess
+) -> None:
+    gateway = start_gateway(_config(upstream))
+    stream = Stream(gateway, upstream, "ongoing")
+    eventually(gateway.ingester)
+    ingester = gateway.ingester()
+    assert ingester is not None
+    os.kill(ingester, signal.SIGTERM)
+    stream.finish()
+    assert row(gateway.database, "ongoing")["outcome"] == "complete"
+    assert gateway.ingester() == ingester
 
 
 def test_an_upload_in_flight_ends_before_the_gateway_does(

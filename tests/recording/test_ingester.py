@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import struct
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -16,7 +19,7 @@ from gateway.recording.ingester import Ingester, QuotaAccounting
 from gateway.recording.interpreter import CostCalculator
 from gateway.recording.recorder import Recorder
 from gateway.store.base import JournalPosition, Store
-from gateway.store.journal import encode_record, read_file
+from gateway.store.journal import RECORD_MAGIC, encode_record, read_file
 from gateway.store.journal_files import GatewayJournal, SegmentWriter, all_segments, gateway_folders
 from gateway.wire.pricing import ConfiguredPrice, PriceTable
 from tests.store.samples import requests_of
@@ -209,6 +212,23 @@ async def test_a_row_that_no_store_takes_holds_up_no_other(
     assert entry.exchange == chat("odd")
 
 
+async def test_a_record_of_a_later_version_is_set_aside_and_holds_up_no_other(
+    recorder: Recorder, watched: WatchedStore, root: Path, journal: GatewayJournal
+) -> None:
+    await recorder.record(chat("a"))
+    [segment] = journal.segments()
+    payload = struct.pack("<II", 9, 0) + b"{later: 1}"[:9]
+    later = struct.pack("<4sII", RECORD_MAGIC, len(payload), crc32(payload)) + payload
+    with segment.path.open("ab") as file:
+        file.write(b"".join(encode_record(chat("b"))) + later + b"".join(encode_record(chat("c"))) + later)
+    await recorder.close()
+    ingester = await ingest_all(watched, root, journal)
+    assert await stored(watched._store) == ["a", "b", "c"]
+    assert (ingester.rejected, ingester.damaged) == (2, 0)
+    assert (root / "rejected").read_bytes() == later * 2
+    assert not gateway_folders(root)
+
+
 async def test_a_segment_is_deleted_once_the_store_has_it_on_the_disk(
     recorder: Recorder, watched: WatchedStore, root: Path, journal: GatewayJournal,
     monkeypatch: pytest.MonkeyPatch,
@@ -230,6 +250,28 @@ async def test_a_segment_is_deleted_once_the_store_has_it_on_the_disk(
         await until(lambda: not all_segments(root) and not journal.state.size_bytes())
         # With its rows, then with its position.
         assert there == [1, 0]
+        await recorder.close()
+
+
+async def test_a_segment_is_deleted_while_rows_come_without_end(
+    recorder: Recorder, watched: WatchedStore, root: Path, journal: GatewayJournal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    ingest, is_busy, names = watched.ingest, True, itertools.count()
+
+    async def go_on(*given):  # type: ignore[no-untyped-def]
+        if is_busy:
+            await recorder.record(chat(f"next-{next(names)}"))
+        return await ingest(*given)
+
+    monkeypatch.setattr(watched, "ingest", go_on)
+    async with ingesting(watched, root, journal):
+        await recorder.record(chat("a"))
+        [first] = journal.segments()
+        journal.state.ask_for_rotation()
+        await recorder._rotate()
+        await until(lambda: not first.exists())
+        is_busy = False
         await recorder.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from gateway.store import is_in_use, journal_root
 from gateway.store.journal import encode_record
 from gateway.store.journal_files import (
     GatewayJournal,
+    Segment,
     SegmentWriter,
     all_segments,
     gateway_folders,
@@ -122,6 +124,22 @@ def test_a_segment_is_written_until_its_writer_ends_it_or_is_gone(
     assert not is_written(segment)
     writer.append([record()])
     assert [(each.number, is_written(each)) for each in journal.segments()] == [(1, False), (2, True)]
+
+
+def test_nobody_sees_a_segment_that_is_not_locked_yet(
+    journal: GatewayJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock = fcntl.flock
+    seen: list[list[Segment]] = []
+
+    def note(file: int, operation: int) -> None:
+        seen.append(journal.segments())
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", note)
+    SegmentWriter(journal, 0, 10**6).append([record()])
+    assert seen == [[]]
+    assert len(journal.segments()) == 1
 
 
 def test_many_records_are_appended_at_once(journal: GatewayJournal) -> None:

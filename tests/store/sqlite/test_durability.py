@@ -6,7 +6,10 @@ import random
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
+
+from gateway.store import open_store
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,3 +61,16 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     assert [loader.returncode for loader in loaders] == [0, 0]
     assert len([line for line in acknowledged if line.startswith("row")]) == 800
     assert acknowledged == stored(path)
+
+
+async def test_before_a_segment_is_deleted_something_is_written_that_has_all_before_it_synced(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    # SQLite syncs nothing for a transaction that changes nothing, also where it is told to sync.
+    store = await open_store(sqlite_url)
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as reader:
+        version = "PRAGMA data_version"
+        before = reader.execute(version).fetchone()
+        await store.sync_positions()
+        assert reader.execute(version).fetchone() != before
+    await store.close()
