@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.models.exchange import value_class
+from gateway.models.guardrails import Guardrail
 
 # Of `retry` without codes of its own; Portkey's documents have 529, its source has not.
 DEFAULT_RETRY_CODES = frozenset({429, 500, 502, 503, 504, 529})
@@ -63,7 +64,8 @@ class BreakerRule:
 
 @dataclass(frozen=True, slots=True)
 class RouteSettings:
-    """What a target inherits from those around it, each overridden as a whole but for `override_params`."""
+    """What a target inherits from those around it, each overridden as a whole but for `override_params` and
+    guardrails."""
 
     override_params: Mapping[str, object] = field(default_factory=dict)
     default_params: Mapping[str, object] = field(default_factory=dict)
@@ -76,10 +78,24 @@ class RouteSettings:
     # In lower case.
     forward_headers: tuple[str, ...] = ()
     breaker: BreakerRule | None = None
+    input_guardrails: tuple[Guardrail, ...] = ()
+    output_guardrails: tuple[Guardrail, ...] = ()
+    before_hooks: tuple[Guardrail, ...] = ()
+    after_hooks: tuple[Guardrail, ...] = ()
+    # Whether answers say what their guardrails found.
+    shows_hook_results: bool = False
 
     @property
     def edits_body(self) -> bool:
         return bool(self.override_params or self.default_params or self.drop_params)
+
+    @property
+    def input_checks(self) -> tuple[Guardrail, ...]:
+        return self.before_hooks + self.input_guardrails
+
+    @property
+    def output_checks(self) -> tuple[Guardrail, ...]:
+        return self.after_hooks + self.output_guardrails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +194,7 @@ class Route:
     # Whether a condition asks for the body, and whether a target edits it.
     reads_params: bool = field(init=False, repr=False, compare=False)
     edits_body: bool = field(init=False, repr=False, compare=False)
+    has_guardrails: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         strategies, leaves = list(_strategies(self.root)), tuple(_leaves(self.root))
@@ -187,6 +204,9 @@ class Route:
             "has_loadbalance": any(node.mode is RouteMode.LOADBALANCE for node in strategies),
             "reads_params": any("params." in query for query in queries),
             "edits_body": any(leaf.settings.edits_body for leaf in leaves),
+            "has_guardrails": any(
+                leaf.settings.input_checks or leaf.settings.output_checks for leaf in leaves
+            ),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

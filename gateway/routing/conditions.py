@@ -1,6 +1,8 @@
 """Conditions of Portkey's configs: queries over metadata, parameters and path, as predicates."""
 
+import functools
 import math
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -22,6 +24,8 @@ _MISSING = object()
 
 _FLOAT = re.compile(r"\s*([+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))")
 _DOLLAR = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+
+_FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
 
 _Test = Callable[[object], bool]
 
@@ -58,7 +62,7 @@ def _operator_warnings(operators: Mapping[str, object], field: str) -> Iterator[
         if names[-1] != "$regex":
             message = "all operators apply here; Portkey ignores those after $regex."
             yield RouteWarning(f"{field}.$regex", message)
-        if _compile_pattern(operators["$regex"]) is None:
+        if compile_pattern(operators["$regex"]) is None:
             yield RouteWarning(f"{field}.$regex", "is not a usable pattern, so it never matches.")
     for name in names:
         if name in ("$gt", "$gte", "$lt", "$lte") and math.isnan(_as_float(operators[name])):
@@ -116,7 +120,7 @@ def _compile_operator(name: str, operand: object, field: str) -> _Test:
 def _compile_regex(operand: object, field: str) -> _Test:
     if not isinstance(operand, str):
         raise BadInput("must be a text.", field=field)
-    pattern = _compile_pattern(operand)
+    pattern = compile_pattern(operand)
     if pattern is None:
         return lambda _: False
 
@@ -132,12 +136,15 @@ def _compile_regex(operand: object, field: str) -> _Test:
     return matches
 
 
-def _compile_pattern(pattern: object) -> "regex.Pattern[str] | None":
+def compile_pattern(pattern: object, flags: str = "") -> "regex.Pattern[str] | None":
+    """Return a pattern of JavaScript with some of its flags `ims`; None for one that is not usable."""
     if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN_CHARS:
         return None
+    # As in JavaScript: classes are ASCII, and $ is the very end.
+    text = pattern if "m" in flags else _DOLLAR.sub(_end_of_text, pattern)
+    options = (option for flag, option in _FLAGS.items() if flag in flags)
     try:
-        # As in JavaScript: classes are ASCII, and $ is the very end.
-        return regex.compile(_DOLLAR.sub(_end_of_text, pattern), regex.ASCII)
+        return regex.compile(text, functools.reduce(operator.or_, options, regex.ASCII))
     except regex.error:
         return None
 

@@ -11,8 +11,10 @@ from pydantic.alias_generators import to_camel
 
 from gateway.errors import BadInput
 from gateway.models import route as routes
+from gateway.models.guardrails import Guardrail
 from gateway.models.route import Route, RouteCondition, RouteMode, RouteNode, RouteSettings, RouteWarning
 from gateway.routing.conditions import compile_query, query_warnings
+from gateway.routing.guardrails import parse_guardrails
 
 MAX_CONFIG_BYTES = 256 * 1024
 MAX_DEPTH = 16
@@ -25,15 +27,20 @@ _FORWARD_HEADERS = "x-portkey-forward-headers"
 _IGNORED_KEYS = frozenset(
     {
         "prompt_id", "passthrough", "resource_name", "deployment_id", "api_version", "deployments", "api_type",
-        "strict_open_ai_compliance", "openai_project", "openai_organization", "before_request_hooks",
-        "after_request_hooks", "input_guardrails", "output_guardrails", "default_input_guardrails",
-        "default_output_guardrails", "input_mutators", "output_mutators",
+        "openai_project", "openai_organization",
     }
 )  # fmt: skip
 _IGNORED_PREFIXES = ("aws_", "vertex_", "azure_", "workers_ai_", "anthropic_", "huggingface_")
-_GUARDRAILS = ("guardrails", "request_hooks", "mutators")
+# Lists of guardrails by the setting that they are part of; hooks replace what is inherited, the others add to it.
+_HOOKS = {"before_request_hooks": "before_hooks", "after_request_hooks": "after_hooks"}
+_GUARDRAILS = {
+    "default_input_guardrails": "input_guardrails", "default_output_guardrails": "output_guardrails",
+    "input_guardrails": "input_guardrails", "output_guardrails": "output_guardrails",
+    "input_mutators": "input_guardrails", "output_mutators": "output_guardrails",
+}  # fmt: skip
 
 Status = Annotated[int, Field(ge=100, le=599)]
+_Hooks = tuple[Any, ...] | None
 Milliseconds = Annotated[float, Field(gt=0, le=24 * 3_600_000)]
 
 
@@ -101,6 +108,15 @@ class _Node(_Section):
     forward_headers: tuple[str, ...] | None = None
     on_status_codes: tuple[Status, ...] | None = None
     cb_config: _Breaker | None = None
+    strict_open_ai_compliance: bool | None = None
+    before_request_hooks: _Hooks = None
+    after_request_hooks: _Hooks = None
+    input_guardrails: _Hooks = None
+    output_guardrails: _Hooks = None
+    default_input_guardrails: _Hooks = None
+    default_output_guardrails: _Hooks = None
+    input_mutators: _Hooks = None
+    output_mutators: _Hooks = None
     strict: bool = False
 
 
@@ -233,7 +249,26 @@ class _Builder:
             own["forward_headers"] = self._forwarded(node.forward_headers, f"{path}.forward_headers")
         if node.cb_config is not None:
             own["breaker"] = _breaker(node.cb_config)
+        if node.strict_open_ai_compliance is not None:
+            own["shows_hook_results"] = not node.strict_open_ai_compliance
+        own |= self._guardrails(node, inherited, path)
         return replace(inherited, **own)
+
+    def _guardrails(
+        self, node: _Node, inherited: RouteSettings, path: str
+    ) -> dict[str, tuple[Guardrail, ...]]:
+        own: dict[str, tuple[Guardrail, ...]] = {}
+        for key, setting in (_HOOKS | _GUARDRAILS).items():
+            if (given := getattr(node, key)) is None:
+                continue
+            if key.startswith("default_") and path != "config":
+                self._warn(f"{path}.{key}", "has an effect at the root alone.")
+                continue
+            kind = "mutator" if key.endswith("mutators") else "guardrail"
+            place = self._name(f"{path}.{key}")
+            before = () if key in _HOOKS else own.get(setting, getattr(inherited, setting))
+            own[setting] = before + parse_guardrails(given, place, self._warn_at, kind)
+        return own
 
     def _retry(self, retry: _Retry, path: str) -> routes.RetryRule:
         self._note_keys(retry, path)
@@ -337,9 +372,7 @@ class _Builder:
     def _note_keys(self, section: _Section, path: str) -> None:
         for key in section.model_extra or ():
             snake = _to_snake(key)
-            if any(word in snake for word in _GUARDRAILS):
-                self._warn(f"{path}.{key}", "guardrails are not checked by this version.")
-            elif snake not in _IGNORED_KEYS and not snake.startswith(_IGNORED_PREFIXES):
+            if snake not in _IGNORED_KEYS and not snake.startswith(_IGNORED_PREFIXES):
                 self._warn(f"{path}.{key}", _UNKNOWN)
         if isinstance(section, _Node) and section.on_status_codes is not None and section.strategy is None:
             self._warn(f"{path}.on_status_codes", "has no effect on a target; write it in strategy or retry.")
@@ -350,7 +383,10 @@ class _Builder:
             self._warn(f"{path}.on_status_codes", "has an effect in a fallback alone.")
 
     def _warn(self, path: str, message: str) -> None:
-        self.warnings.append(RouteWarning(self._name(path), message))
+        self._warn_at(self._name(path), message)
+
+    def _warn_at(self, field: str, message: str) -> None:
+        self.warnings.append(RouteWarning(field, message))
 
     def _name(self, path: str) -> str:
         # Inside, a path begins with `config`, as Portkey reports it.
@@ -362,7 +398,7 @@ def _means_something(node: _Node) -> bool:
         each is not None
         for each in (
             node.cache, node.retry, node.request_timeout, node.override_params, node.default_params,
-            node.drop_params, node.custom_host,
+            node.drop_params, node.custom_host, *(getattr(node, key) for key in _HOOKS | _GUARDRAILS),
         )
     )  # fmt: skip
 

@@ -169,10 +169,6 @@ def test_targets_may_be_nested_so_deep_and_no_deeper() -> None:
             "config.targets[1]: is never reached: no condition names it.",
         ),
         (
-            {"provider": "a", "output_guardrails": [{"default.contains": {}}]},
-            "config.output_guardrails: guardrails are not checked by this version.",
-        ),
-        (
             {"strategy": {"mode": "loadbalance", "sticky": {"enabled": True}}, "targets": TWO},
             "config.strategy.sticky: sessions stay on their target without it; it has no effect of its own.",
         ),
