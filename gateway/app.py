@@ -38,6 +38,7 @@ from gateway.datasets.format_exporter import NATIVE, FormatExporter
 from gateway.datasets.row_process import Helping
 from gateway.datasets.services import ExportServices
 from gateway.datasets.versions import DatasetService
+from gateway.feedback.guardrails import GuardrailFeedbackWriter
 from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
 from gateway.proxy.cached import ProxyCache
@@ -211,6 +212,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         rate_limiter = RateLimiter(config.feedback.tokens.rate_limit)
         subjects = SubjectLookup.over(store, freshness)
         feedback = FeedbackService(subjects, rate_limiter.check_rate, on_stored, first.feedback)
+        guardrail_feedback = GuardrailFeedbackWriter(feedback)
+        proxy.guardrails.report = guardrail_feedback.report
         log_ingestion = LogIngestionService(
             store,
             CostCalculator(prices, base_urls),
@@ -319,6 +322,8 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             rule_runner,
             answers,
             cache_feedback,
+            guardrail_feedback,
+            proxy.guardrails,
         )
         key_refresh = key_refresh_task(keys)
         stack.push_async_callback(key_refresh.close)

@@ -1,16 +1,18 @@
 """Call: a proxied request that was admitted, and its attempt under way."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.models.cached_answer import CacheStatus
+from gateway.models.guardrails import CheckedMessage, GuardrailResult, GuardrailStage
 from gateway.models.quota import QuotaStatus
-from gateway.models.route import Route
+from gateway.models.route import Route, RouteSettings
 from gateway.proxy.body import RequestBody
 from gateway.proxy.incoming import IncomingRequest
 from gateway.proxy.request_head import SortedHeaders
 from gateway.proxy.response import RelayedResponse
 from gateway.recording.capture import Capture
+from gateway.routing.guardrails import GuardedRequest
 from gateway.routing.plan import Plan
 from gateway.routing.walk import RouteWalk
 from gateway.upstream.websocket import UpstreamWebSocket
@@ -28,6 +30,21 @@ class CacheUse:
     key: str = ""
     max_age_seconds: int = 0
     keeps_answer: bool = False
+
+
+@dataclass(slots=True)
+class GuardedAttempt:
+    """An attempt whose target has guardrails, and what they have said."""
+
+    request: GuardedRequest
+    input: CheckedMessage
+    settings: RouteSettings
+    shows_results: bool
+    results: dict[GuardrailStage, list[GuardrailResult]] = field(default_factory=dict)
+
+    @property
+    def has_failed(self) -> bool:
+        return any(not result.holds for results in self.results.values() for result in results)
 
 
 @dataclass(slots=True)
@@ -56,6 +73,8 @@ class Call:
     relayed: RelayedResponse | None = None
     walk: RouteWalk | None = None
     cache: CacheUse | None = None
+    # Of the attempt under way, where its target has guardrails.
+    guarded: GuardedAttempt | None = None
     # Of a request for a WebSocket, once the provider has switched to it.
     websocket: UpstreamWebSocket | None = None
 

@@ -6,6 +6,7 @@ from aiohttp import web
 from gateway.errors import GatewayError, UpgradeNotSupported
 from gateway.models.exchange import Identity
 from gateway.proxy.request_head import identity_fields
+from gateway.routing.guardrails import GuardrailDenied
 from gateway.web.middleware import error_headers
 
 # By status: OpenAI's and Anthropic's type, Google's status, Bedrock's exception (by which its SDKs raise).
@@ -20,6 +21,7 @@ ERROR_NAMES = {
     408: ("timeout_error", "INTERNAL", "ModelTimeoutException"),
     413: ("request_too_large", "INVALID_ARGUMENT", "ValidationException"),
     429: ("rate_limit_error", "RESOURCE_EXHAUSTED", "ThrottlingException"),
+    446: ("hooks_failed", "FAILED_PRECONDITION", "ValidationException"),
     502: ("api_error", "UNAVAILABLE", "InternalServerException"),
     503: ("overloaded_error", "UNAVAILABLE", "ServiceUnavailableException"),
     504: ("timeout_error", "DEADLINE_EXCEEDED", "ModelTimeoutException"),
@@ -39,6 +41,8 @@ def render_error(
     if endpoint.startswith("bedrock."):
         headers["x-amzn-ErrorType"] = bedrock_exception
     body = _error_body(error, endpoint, identity, user_agent)
+    if isinstance(error, GuardrailDenied):
+        body["hook_results"] = error.hook_results
     response = web.Response(
         status=error.status, body=orjson.dumps(body), content_type="application/json", headers=headers
     )

@@ -24,6 +24,7 @@ from gateway.proxy.body import RequestBody
 from gateway.proxy.cached import ProxyCache
 from gateway.proxy.call import Call
 from gateway.proxy.errors import render_error, stream_error
+from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.in_flight import InFlight
 from gateway.proxy.incoming import IncomingRequest
 from gateway.proxy.response import RelayedResponse, relay_response
@@ -34,11 +35,12 @@ from gateway.recording.recorder import Recorder
 from gateway.recording.websocket import WebSocketObserver
 from gateway.routing.affinity import SessionAffinity
 from gateway.routing.breaker import Breakers
+from gateway.routing.guardrails import GuardrailDenied
 from gateway.routing.plan import Plan, Router, Target
 from gateway.routing.provider_keys import ProviderKeys
 from gateway.routing.providers import Provider
 from gateway.routing.retry import retry_after_seconds, retry_headers
-from gateway.routing.route_table import RouteTable
+from gateway.routing.route_table import CONFIG_FIELD, RouteTable
 from gateway.upstream.client import Upstream
 from gateway.upstream.request import OutgoingRequest
 from gateway.upstream.response import Response
@@ -76,6 +78,7 @@ class Proxy:
         limit_bytes: how much of each body is kept.
         check_store: raises StoreUnavailable while requests cannot be logged; None: they are served then too.
         cache: answers for routes with a cache.
+        guardrails: of routes that have some.
     """
 
     keys: ApiKeys
@@ -88,6 +91,7 @@ class Proxy:
     access_log: AccessLog
     check_store: Callable[[], None] | None
     cache: ProxyCache
+    guardrails: ProxyGuardrails = field(default_factory=ProxyGuardrails)
     in_flight: InFlight = field(default_factory=InFlight, init=False)
     # By name of the key (empty if none was recognised) and code of the error.
     refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
@@ -147,13 +151,15 @@ class Proxy:
                 outcome, message = Outcome.CLIENT_CLOSED, None
             raise
         except Exception as error:
-            if not isinstance(error, errors.UpstreamError | errors.BadInput):
+            if not isinstance(error, errors.UpstreamError | errors.BadInput | GuardrailDenied):
                 error = log_unexpected_error(call.request.raw_path.partition("?")[0])
             outcome, message = _outcome_of(error, call.relayed), str(error)
             return self._failure_response(call, error)
         finally:
             if call.body.is_replayable:
                 call.body.close()
+            if call.guarded is not None:
+                self.guardrails.finish(call, None)
             if outcome is not Outcome.COMPLETE:
                 await self._end_failed(call, outcome, message)
 
@@ -177,6 +183,8 @@ class Proxy:
             plan = self.settings.router.plan_route(route, request.raw_path, *choice)
         if head.wants_websocket and request.method == "GET":
             websocket.refuse_plain(plan, request)
+            if route is not None and route.has_guardrails:
+                raise errors.BadInput("guardrails cannot check WebSockets.", field=CONFIG_FIELD)
         endpoint = endpoint_of(request.raw_path)
         uses_quota = principal.limits and exchanges.is_model_call(request.method, endpoint)
         quota = self.quotas.admit(principal) if uses_quota else None
@@ -239,6 +247,7 @@ class Proxy:
             within,
             self.breakers,
             self.affinity,
+            self.guardrails,
         )
 
     async def _send(self, call: Call, target: Target) -> Response:
@@ -297,12 +306,16 @@ class Proxy:
             usage_filter = stream_usage.UsageChunkFilter() if has_usage else None
             own_fields, capture = self._own_fields(call), call.capture.response_body
             end = await relay_response(response, relayed, capture, own_fields, usage_filter)
+            if call.guarded is not None:
+                end = await self.guardrails.end_stream(call, relayed, end)
             # No caller has the whole response before its row is safe.
             exchange = call.capture.close(Outcome.COMPLETE)
             if call.cache is not None:
                 self.cache.keep(call.cache, exchange)
             await self.recorder.record(exchange)
             relayed.finish(end)
+            if call.guarded is not None:
+                self.guardrails.finish(call, exchange)
             return relayed
         finally:
             response.close()

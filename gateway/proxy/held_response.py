@@ -7,6 +7,9 @@ from gateway.models.exchange import RawHeaders
 from gateway.upstream.response import BodySink, Response
 from gateway.wire.commit_point import MAX_HELD_BYTES, AnswerBeginning, Beginning, read_beginning
 
+# Header fields about the bytes of a body.
+_OF_BODY = frozenset({b"content-length", b"content-encoding", b"content-md5", b"etag", b"digest"})
+
 
 class HeldResponse:
     """A response that gives what was read of it first, then the rest as it comes."""
@@ -44,6 +47,23 @@ class HeldResponse:
             # The status has said what matters.
             pass
         return self.held
+
+    async def read_all(self, max_bytes: int) -> bool:
+        """Hold the whole body; False where it is longer. Raises UpstreamError where it breaks off."""
+        if self._reading is not None:
+            reading, self._reading = self._reading, None
+            self.held += await reading
+        while len(self.held) <= max_bytes:
+            if self._response.is_finished() or not (piece := await self._response.read()):
+                return True
+            self.held += piece
+        return False
+
+    def replace_body(self, body: bytes) -> None:
+        """Give another body, not encoded, in place of the whole one that is held."""
+        self.held, self.content_length = body, len(body)
+        kept = (each for each in self.headers if each[0].lower() not in _OF_BODY)
+        self.headers = (*kept, (b"content-length", b"%d" % len(body)))
 
     @property
     def is_unread(self) -> bool:

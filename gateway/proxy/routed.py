@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from gateway.errors import TooLarge, UpstreamError, UpstreamTimeout
+from gateway.errors import GatewayError, TooLarge, UpstreamError, UpstreamTimeout
 from gateway.models.cached_answer import CacheStatus
 from gateway.models.exchange import Outcome, PayloadPolicy, RawHeaders
+from gateway.models.guardrails import FAILED_STATUS
 from gateway.models.route import ConditionContext, Route, RouteTarget
 from gateway.proxy import body as bodies
 from gateway.proxy.call import CacheUse, Call
+from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.held_response import HeldResponse
 from gateway.routing.affinity import SessionAffinity
 from gateway.routing.breaker import Breakers
+from gateway.routing.guardrails import GuardrailDenied
 from gateway.routing.plan import Target
 from gateway.routing.providers import Provider
 from gateway.routing.retry import retry_headers
@@ -48,6 +51,9 @@ class RequestTimedOut(UpstreamTimeout, status=408, code="timeout_error"):
     """A target did not begin its answer within the route's `request_timeout`."""
 
 
+# How an attempt ended: with a response, or the error in place of one.
+_Tried = tuple[AttemptOutcome, HeldResponse | Response | None, GatewayError | None]
+
 # Sends the attempt of a call to a target.
 SendAttempt = Callable[[Call, Target], Awaitable[Response]]
 
@@ -72,6 +78,7 @@ class RouteAttempts:
     commit_within_seconds: float
     breakers: Breakers
     affinity: SessionAffinity
+    guardrails: ProxyGuardrails
 
     async def first_response(self, call: Call, route: Route) -> Response:
         """Return the response that the caller gets. Raises what the last attempt raises, and BadInput."""
@@ -123,9 +130,26 @@ class RouteAttempts:
         else:
             call.content = original
 
-    async def _try(
-        self, call: Call, attempt: RouteAttempt
-    ) -> tuple[AttemptOutcome, HeldResponse | Response | None, UpstreamError | None]:
+    async def _try(self, call: Call, attempt: RouteAttempt) -> _Tried:
+        assert call.route is not None, "only routes are tried"
+        if not call.route.has_guardrails:
+            return await self._try_target(call, attempt)
+        call.cache = None
+        try:
+            await self.guardrails.check_request(call, attempt.target.settings)
+            outcome, response, error = await self._try_target(call, attempt)
+            if response is None:
+                return outcome, response, error
+            checked = await self.guardrails.check_answer(call, response)
+        except GuardrailDenied as denied:
+            return AttemptOutcome(frozenset({denied.status}), {}, "was denied by a guardrail"), None, denied
+        except UpstreamError as cut:
+            return _unanswered(cut), None, cut
+        if checked.status == FAILED_STATUS and outcome.is_success:
+            outcome = AttemptOutcome(frozenset({FAILED_STATUS}), {}, "failed a guardrail")
+        return outcome, checked, error
+
+    async def _try_target(self, call: Call, attempt: RouteAttempt) -> _Tried:
         target = call.plan.target_of(attempt.target)
         call.cache = None
         if attempt.target.settings.cache is not None:
@@ -148,7 +172,7 @@ class RouteAttempts:
 
     async def _hold(
         self, call: Call, held: HeldResponse
-    ) -> tuple[AttemptOutcome, HeldResponse | None, UpstreamError | None]:
+    ) -> tuple[AttemptOutcome, HeldResponse | None, GatewayError | None]:
         """Read as much of an answer as it takes to know whether it is one."""
         capture = call.capture
         if held.status == HTTPStatus.SWITCHING_PROTOCOLS:
@@ -174,7 +198,7 @@ class RouteAttempts:
         call: Call,
         outcome: AttemptOutcome,
         response: HeldResponse | Response | None,
-        error: UpstreamError | None,
+        error: GatewayError | None,
     ) -> None:
         if isinstance(response, HeldResponse):
             call.capture.response_body.add(response.held)
@@ -183,7 +207,9 @@ class RouteAttempts:
         if error is None:
             await self.end_attempt(call, Outcome.COMPLETE, None)
             return
-        if call.capture.status is None:
+        if isinstance(error, GuardrailDenied):
+            call.capture.status, how = error.status, Outcome.GATEWAY_ERROR
+        elif call.capture.status is None:
             call.capture.status = error.status
             how = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
         else:
@@ -204,8 +230,8 @@ def route_fields(walk: RouteWalk, cache: CacheUse | None) -> bytes:
 
 
 def needs_body(route: Route) -> bool:
-    """Tell whether a route must have the body whole: to edit it, to ask for parameters, to know its session."""
-    return route.reads_params or route.has_loadbalance or route.edits_body
+    """Tell whether a route must have the body whole: to edit or check it, for parameters, to know its session."""
+    return route.reads_params or route.has_loadbalance or route.edits_body or route.has_guardrails
 
 
 def _params(call: Call) -> JsonObject:
