@@ -13,6 +13,7 @@ from gateway.cli.filters import split_pair
 from gateway.cli.options import config_option, find_config_file
 from gateway.config import load_config
 from gateway.errors import BadInput
+from gateway.models.guardrails import Guardrail
 from gateway.models.route import ConditionContext, Route, RouteNode, RouteSettings, RouteStrategy
 from gateway.routing.route_table import RouteTable
 from gateway.routing.walk import TIMED_OUT, UNREACHABLE, AttemptOutcome, RouteAttempt, RouteWalk
@@ -157,9 +158,20 @@ def _describe_settings(settings: RouteSettings, body: bytes) -> list[str]:
     if (retry := settings.retry) is not None and retry.attempts:
         codes = ", ".join(map(str, sorted(retry.status_codes)))
         lines.append(f"retry: {retry.attempts} times after {codes}")
+    stages = (("request", settings.input_checks), ("answer", settings.output_checks))
+    lines += [
+        f"checks of the {stage}: {_describe_guardrail(each)}" for stage, those in stages for each in those
+    ]
     if (cache := settings.cache) is not None:
         mode = "" if cache.reads and cache.writes else ", only read" if cache.reads else ", only written"
         lines.append(
             f"cache: answers of up to {cache.max_age_seconds:,} s{mode}; a hit is given without an attempt"
         )
     return lines
+
+
+def _describe_guardrail(guardrail: Guardrail) -> str:
+    how = (
+        "denies" if guardrail.denies else "nothing waits for it" if guardrail.is_async else "246 if it fails"
+    )
+    return f"{guardrail.id} ({', '.join(check.id for check in guardrail.checks)}): {how}"
