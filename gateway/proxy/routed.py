@@ -191,6 +191,9 @@ class RouteAttempts:
             if begun.state is Beginning.FAILED:
                 reason = f"failed inside an answer with status {held.status}"
                 return AttemptOutcome(frozenset({begun.status}), {}, reason), held, None
+            if begun.state is Beginning.BROKEN:
+                reason = f"gave no whole answer: {begun.message}"
+                return AttemptOutcome(UNREACHABLE, {}, reason, is_broken=True), held, None
         return _answered(held.status, held.headers, b""), held, None
 
     async def _end_failed(
@@ -205,7 +208,8 @@ class RouteAttempts:
         if response is not None:
             response.close()
         if error is None:
-            await self.end_attempt(call, Outcome.COMPLETE, None)
+            how = Outcome.UPSTREAM_ERROR if outcome.is_broken else Outcome.COMPLETE
+            await self.end_attempt(call, how, outcome.reason if outcome.is_broken else None)
             return
         if isinstance(error, GuardrailDenied):
             call.capture.status, how = error.status, Outcome.GATEWAY_ERROR

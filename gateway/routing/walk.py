@@ -36,6 +36,7 @@ class AttemptOutcome:
         reason: what happened, as a phrase for the trail.
         is_final: a refusal of the gateway itself, which no other target mends.
         is_quota_used_up: the provider takes no more for now, so that trying it again is no use.
+        is_broken: the response is empty, malformed or without its end, whatever its status says.
     """
 
     statuses: frozenset[int]
@@ -43,6 +44,7 @@ class AttemptOutcome:
     reason: str
     is_final: bool = False
     is_quota_used_up: bool = False
+    is_broken: bool = False
 
     @property
     def is_success(self) -> bool:

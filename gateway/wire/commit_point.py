@@ -8,7 +8,9 @@ from gateway.models.conversation import Conversation, Part, Reasoning, Refusal, 
 from gateway.models.exchange import RawHeaders, declares_stream, first_value, value_class
 from gateway.wire.content_encoding import decode
 from gateway.wire.endpoints import OTHER_ENDPOINT, format_of
-from gateway.wire.formats import OPAQUE, WireMessage
+from gateway.wire.event_streams import Event, Stream, read_events
+from gateway.wire.formats import ENDED_EARLY, OPAQUE, ResponseFacts, WireMessage
+from gateway.wire.json_fields import is_json
 
 # An answer of which so much arrived is passed on, whatever it says.
 MAX_HELD_BYTES = 256 * 1024
@@ -20,12 +22,15 @@ class Beginning(Enum):
     # Roles, ids, pings: nothing that a caller waits for.
     SILENT = "silent"
     MEANINGFUL = "meaningful"
+    # It states an error.
     FAILED = "failed"
+    # It is none: empty, malformed, or over without its end.
+    BROKEN = "broken"
 
 
 @value_class()
 class AnswerBeginning:
-    """What the bytes of an answer say that have arrived; message and status are those of a failure."""
+    """What the bytes of an answer say that have arrived; message and status are those of what is no good."""
 
     state: Beginning
     message: str | None = None
@@ -52,6 +57,8 @@ def may_be_silent(endpoint: str, status: int, headers: RawHeaders) -> bool:
     """Tell whether an answer may begin with bytes that say nothing, or be an error with a good status."""
     if endpoint == OTHER_ENDPOINT or not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return False
+    if status == HTTPStatus.NO_CONTENT:
+        return False
     return declares_stream(headers) or b"json" in first_value(headers, b"content-type").lower()
 
 
@@ -76,11 +83,32 @@ def read_beginning(
     facts = wire_format.read_response(answer)
     if facts.has_failed:
         return AnswerBeginning(Beginning.FAILED, facts.note, _stated_status(answer.body))
+    stream = read_events(answer.content_type, answer.body)
+    if (fault := _fault_in(answer.body, stream, facts, is_whole=is_whole)) is not None:
+        return AnswerBeginning(Beginning.BROKEN, fault, HTTPStatus.BAD_GATEWAY)
     has_ended = is_whole or facts.has_ended or facts.finish_reason is not None
     if has_ended or endpoint.startswith(_WITHOUT_MESSAGES):
         return _MEANINGFUL
     conversation = wire_format.conversation(WireMessage(path, (), b""), answer)
     return _MEANINGFUL if says_something(conversation) else _SILENT
+
+
+def _fault_in(body: bytes, stream: Stream | None, facts: ResponseFacts, *, is_whole: bool) -> str | None:
+    """Return what makes an answer none, which states no error."""
+    if stream is not None and any(map(_is_malformed, stream.events)):
+        return "an event of the stream is no JSON"
+    if not is_whole:
+        return None
+    if not body.strip():
+        return "the answer is empty"
+    if stream is None:
+        return None if is_json(body) else "the answer is no JSON"
+    return ENDED_EARLY if facts.has_ended is False else None
+
+
+def _is_malformed(event: Event) -> bool:
+    # Marks of the end and of life are words.
+    return event[1].startswith(b"{") and not is_json(event[1])
 
 
 def _stated_status(body: bytes) -> int:

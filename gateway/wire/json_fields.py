@@ -40,6 +40,17 @@ def parse_json(text: bytes | str) -> object:
     return value
 
 
+def is_json(text: bytes) -> bool:
+    """Tell whether a text is JSON, or too large to know."""
+    if has_too_many_values(text):
+        return True
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 JsonObject = dict[str, Any]
 
 # Longest model name, id or reason, in characters.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.models.ids import new_id
 from tests.gateway_fixtures import closed_port
 from tests.gateway_process import RunningGateway
 from tests.log_reader import rows
@@ -118,6 +119,32 @@ def test_a_stream_that_fails_before_it_says_anything_falls_back(
     first, second = told(routed, trace)
     assert first[:3] == (0, "one", 200)
     assert second[:3] == (1, "two", 200)
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        (answer(b"", JSON), "the answer is empty"),
+        (answer(b'{"choices":[{"message', JSON), "the answer is no JSON"),
+        (stream(), "the answer is empty"),
+        (stream(ROLE), "the stream ended early"),
+        (answer(ROLE + TEXT, EVENT_STREAM), "the stream ended early"),
+        (stream(ROLE, b'data: {"choices":[{"delta":\n\n', TEXT, STOP), "an event of the stream is no JSON"),
+    ],
+)
+def test_what_is_no_answer_falls_back_whatever_its_status_says(
+    routed: RunningGateway, upstream: UpstreamProcess, steps: list[Step], reason: str
+) -> None:
+    trace = f"broken-{new_id()}"
+    play(upstream, "one", *steps)
+    play(upstream, "two", *GOOD)
+    answered = ask(routed, *BOTH, traced(trace))
+    assert (answered.body, answered.value(b"x-portkey-provider")) == (ROLE + TEXT + STOP, b"two")
+    assert told(routed, trace) == [(0, "one", 200, "upstream_error"), (1, "two", 200, "complete")]
+    assert reason in rows(routed.database, trace)[0]["error"]
+    # With one target, or the last one, the caller gets what it gave.
+    alone = config(strategy={"mode": "single"}, targets=[{"provider": "one"}])
+    assert ask(routed, alone).status == 200
 
 
 def read_chunks(caller: Connection, pieces: list[bytes]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway.models.exchange import RawHeaders
 from gateway.wire.commit_point import (
     MAX_HELD_BYTES,
     AnswerBeginning,
@@ -15,7 +16,7 @@ from gateway.wire.commit_point import (
     may_be_silent,
     read_beginning,
 )
-from tests.wire.samples import STREAMS, Case
+from tests.wire.samples import ALL, STREAMS, Case
 
 SSE = ((b"content-type", b"text/event-stream"),)
 JSON = ((b"content-type", b"application/json"),)
@@ -68,12 +69,18 @@ STATUSES = {
 }
 
 
+# What was cut behind the reason why the model stopped has its end.
+CUT = {str(case) for case in ALL if "cut" in case.path.stem} - {"chat.completions/cut_before_usage.sse"}
+
+
 @pytest.mark.parametrize("case", STREAMS, ids=str)
 def test_an_error_before_anything_is_said_is_a_failure(case: Case) -> None:
     _, begun = first_not_silent(case)
     if str(case) in FAILED_AT_ONCE:
         assert (begun.state, begun.message) == (Beginning.FAILED, FAILED_AT_ONCE[str(case)])
         assert begun.status == STATUSES.get(str(case), 500)
+    elif begun.state is Beginning.BROKEN:
+        assert str(case) in CUT
     elif not case.path.name.startswith("error_"):
         assert begun.state is Beginning.MEANINGFUL
 
@@ -110,6 +117,44 @@ def test_pings_and_comments_say_nothing_packed_or_not(is_packed: bool) -> None:
     for endpoint in ("chat.completions", "messages", "responses"):
         body = gzip.compress(held) if is_packed else held
         assert read_beginning(endpoint, "/v1/x", headers, body, is_whole=False).state is Beginning.SILENT
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_a_whole_answer_without_its_end_is_none(case: Case) -> None:
+    headers = ((b"content-type", case.content_type.encode()),)
+    if not may_be_silent(case.endpoint, 200, headers):
+        return
+    begun = read_beginning(case.endpoint, "/v1/x", headers, case.body, is_whole=True)
+    assert (begun.state is Beginning.BROKEN) == (str(case) in CUT)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "fault"),
+    [
+        (JSON, b"", "the answer is empty"),
+        (SSE, b"\n", "the answer is empty"),
+        (JSON, b"<html>", "the answer is no JSON"),
+        (JSON, b'{"choices":[{"message":', "the answer is no JSON"),
+        (SSE, b": ping\n\n", "the stream ended early"),
+        (SSE, b"data: ping\n\n", "the stream ended early"),
+        (SSE, b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n', "the stream ended early"),
+    ],
+)
+def test_what_is_no_answer_is_told_from_one_that_says_little(
+    headers: RawHeaders, body: bytes, fault: str
+) -> None:
+    begun = read_beginning("chat.completions", "/v1/chat/completions", headers, body, is_whole=True)
+    assert (begun.state, begun.message, begun.status) == (Beginning.BROKEN, fault, 502)
+
+
+def test_a_malformed_event_breaks_a_stream_before_its_end() -> None:
+    malformed = b'data: {"choices":[{"delta":{"content":"Hi"\n\n'
+    begun = read_beginning("chat.completions", "/v1/x", SSE, malformed, is_whole=False)
+    assert (begun.state, begun.message) == (Beginning.BROKEN, "an event of the stream is no JSON")
+    # Of one that has not arrived whole nothing is known.
+    assert read_beginning("chat.completions", "/v1/x", SSE, malformed[:-2], is_whole=False).state is (
+        Beginning.SILENT
+    )
 
 
 def test_one_object_is_understood_at_its_end() -> None:
