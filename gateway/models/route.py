@@ -151,6 +151,8 @@ class RouteStrategy:
     Args:
         status_codes: after which a fallback goes on; None: after all that is not 2xx.
         default: name of the target where no condition holds.
+        keeps_sessions: whether a session stays on its target of a loadbalance.
+        session_fields: `metadata.KEY`, `params.KEY`, `headers.NAME`: requests alike in these are a session.
     """
 
     path: str
@@ -161,6 +163,8 @@ class RouteStrategy:
     status_codes: frozenset[int] | None = None
     conditions: Sequence[RouteCondition] = ()
     default: str | None = None
+    keeps_sessions: bool = True
+    session_fields: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -26,7 +26,6 @@ from gateway.routing.walk import (
     UNREACHABLE,
     AttemptOutcome,
     BySession,
-    ByWeight,
     RouteAttempt,
     RouteWalk,
 )
@@ -110,8 +109,8 @@ class RouteAttempts:
         pathname = call.request.raw_path.partition("?")[0]
         # Only a loadbalance has a choice that a session could keep to.
         session = _session(metadata, params) if route.has_loadbalance else None
-        choice = ByWeight() if session is None else BySession(self.affinity, session)
         context = ConditionContext(metadata, params, pathname)
+        choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call))
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
 
     def _begin(self, call: Call, attempt: RouteAttempt, original: object) -> None:
@@ -248,6 +247,14 @@ def _session(metadata: Mapping[str, object], params: JsonObject) -> str | None:
         return session
     user = text_in(params, "user") or text_in(object_in(params, "metadata"), "user_id")
     return read_caller(params, user).session
+
+
+def _session_value(name: str, context: ConditionContext, call: Call) -> str | None:
+    where, _, key = name.partition(".")
+    if where == "headers":
+        return call.request.headers.get(key)
+    value = (context.metadata if where == "metadata" else context.params).get(key)
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _final_status(response: HeldResponse | Response) -> int:

@@ -39,6 +39,8 @@ _GUARDRAILS = {
     "input_mutators": "input_guardrails", "output_mutators": "output_guardrails",
 }  # fmt: skip
 
+SESSION_FIELD = r"^(metadata|params|headers)\..+"
+
 Status = Annotated[int, Field(ge=100, le=599)]
 _Hooks = tuple[Any, ...] | None
 Milliseconds = Annotated[float, Field(gt=0, le=24 * 3_600_000)]
@@ -81,12 +83,18 @@ class _Condition(_Section):
     then: str
 
 
+class _Sticky(_Section):
+    enabled: bool = True
+    hash_fields: tuple[Annotated[str, Field(pattern=SESSION_FIELD)], ...] = ()
+    ttl: float | None = Field(None, gt=0)
+
+
 class _Strategy(_Section):
     mode: RouteMode
     on_status_codes: tuple[Status, ...] | None = None
     conditions: tuple[_Condition, ...] | None = None
     default: str | None = None
-    sticky: dict[str, Any] | None = None
+    sticky: _Sticky | None = None
     cb_config: _Breaker | None = None
 
 
@@ -213,9 +221,24 @@ class _Builder:
             status_codes=_codes(None if strategy is None else strategy.on_status_codes),
             conditions=conditions,
             default=None if strategy is None else strategy.default,
+            **self._sticky(strategy, mode, path),
         )
         self._note_unreachable(built)
         return built
+
+    def _sticky(self, strategy: _Strategy | None, mode: RouteMode, path: str) -> dict[str, Any]:
+        sticky = None if strategy is None else strategy.sticky
+        if sticky is None:
+            return {}
+        place = f"{path}.strategy.sticky"
+        self._note_keys(sticky, place)
+        if mode is not RouteMode.LOADBALANCE:
+            self._warn(place, "has an effect in a loadbalance alone.")
+        elif sticky.enabled and not sticky.hash_fields:
+            self._warn(place, "sessions stay on their target without it; name hash_fields, or leave it out.")
+        if sticky.ttl is not None:
+            self._warn(f"{place}.ttl", "has no effect: nothing is kept that could end.")
+        return {"keeps_sessions": sticky.enabled, "session_fields": sticky.hash_fields}
 
     def _target(self, node: _Node, settings: RouteSettings, path: str) -> RouteNode:
         provider = node.provider or node.virtual_key
@@ -376,9 +399,6 @@ class _Builder:
                 self._warn(f"{path}.{key}", _UNKNOWN)
         if isinstance(section, _Node) and section.on_status_codes is not None and section.strategy is None:
             self._warn(f"{path}.on_status_codes", "has no effect on a target; write it in strategy or retry.")
-        if isinstance(section, _Strategy) and section.sticky is not None:
-            message = "sessions stay on their target without it; it has no effect of its own."
-            self._warn(f"{path}.sticky", message)
         if isinstance(section, _Strategy) and section.on_status_codes and section.mode != "fallback":
             self._warn(f"{path}.on_status_codes", "has an effect in a fallback alone.")
 
@@ -451,6 +471,7 @@ _MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "dict_type": lambda _: "must be an object.",
     "model_type": lambda _: "must be an object.",
     "tuple_type": lambda _: "must be a list.",
+    "string_pattern_mismatch": lambda _: "must begin with metadata., params. or headers.",
 }
 
 

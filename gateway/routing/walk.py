@@ -87,17 +87,35 @@ class ByWeight:
 
 
 @dataclass(frozen=True, slots=True)
-class BySession:
-    """Keeps a session on its target."""
+class BySession(ByWeight):
+    """Keeps a session on its target, and draws one for a request without.
+
+    Args:
+        session: by name of the caller, if it has one.
+        value_of: the value of a session field, as text; None where the request has none.
+    """
 
     affinity: SessionAffinity
-    session: str
+    session: str | None
+    value_of: Callable[[str], str | None] = lambda name: None
 
     def choose(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
-        return self.affinity.choose(self.session, strategy), "is the target of the session"
+        session = self._session_in(strategy)
+        if session is None:
+            return ByWeight.choose(self, strategy)
+        return self.affinity.choose(session, strategy), "is the target of the session"
 
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None:
-        self.affinity.leave(self.session, strategy, failed)
+        if (session := self._session_in(strategy)) is not None:
+            self.affinity.leave(session, strategy, failed)
+
+    def _session_in(self, strategy: RouteStrategy) -> str | None:
+        if not strategy.keeps_sessions:
+            return None
+        values = [self.value_of(name) for name in strategy.session_fields]
+        if any(value is not None for value in values):
+            return "\0".join(value or "" for value in values)
+        return self.session
 
 
 _Steps = Generator[RouteAttempt, AttemptOutcome, AttemptOutcome]

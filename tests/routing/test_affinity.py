@@ -76,3 +76,32 @@ def test_sessions_that_moved_are_remembered_within_bounds() -> None:
         session = str(number)
         affinity.leave(session, balanced, affinity.choose(session, balanced))
     assert len(affinity._moved) == MAX_MOVED_SESSIONS
+
+
+def choices(sticky: dict[str, Any], values: dict[str, str], session: str | None) -> set[str]:
+    """The targets that a hundred requests go to."""
+    route = parse_config(
+        {
+            "strategy": {"mode": "loadbalance", "sticky": sticky},
+            "targets": [{"provider": "a"}, {"provider": "b"}],
+        }
+    )
+    choice = BySession(SessionAffinity(), session, values.get)
+    walks = (RouteWalk(route, ConditionContext(), choice=choice) for _ in range(100))
+    return {walk.first().target.path for walk in walks}
+
+
+def test_what_a_session_is_can_be_said_and_that_none_stays() -> None:
+    both = {"config.targets[0]", "config.targets[1]"}
+    team = {"hash_fields": ["metadata.team", "headers.x-user"]}
+    assert len(choices({}, {}, "session")) == 1
+    assert choices({}, {}, None) == both
+    assert choices({"enabled": False}, {"metadata.team": "blue"}, "session") == both
+    assert len(choices(team, {"metadata.team": "blue"}, None)) == 1
+    # Fields that a request has not are as if they had not been named.
+    assert choices(team, {}, None) == both
+    alike = [
+        choices(team, {"metadata.team": "blue", "headers.x-user": str(user)}, "session") for user in range(40)
+    ]
+    assert set().union(*alike) == both
+    assert all(len(each) == 1 for each in alike)

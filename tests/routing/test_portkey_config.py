@@ -92,6 +92,10 @@ def test_a_breaker_stands_in_the_strategy_or_beside_it(place: str) -> None:
     ("config", "fault"),
     [
         ([], "config: must be an object."),
+        (
+            {"strategy": {"mode": "loadbalance", "sticky": {"hash_fields": ["user"]}}, "targets": TWO},
+            "config.strategy.sticky.hash_fields[0]: must begin with metadata., params. or headers.",
+        ),
         ({}, "config: says nothing about routing."),
         ({"name": "x"}, "config: says nothing about routing."),
         ({"strategy": {"mode": "best"}, "targets": TWO}, "config.strategy.mode: must be 'single', 'fallback'"),
@@ -170,7 +174,15 @@ def test_targets_may_be_nested_so_deep_and_no_deeper() -> None:
         ),
         (
             {"strategy": {"mode": "loadbalance", "sticky": {"enabled": True}}, "targets": TWO},
-            "config.strategy.sticky: sessions stay on their target without it; it has no effect of its own.",
+            "config.strategy.sticky: sessions stay on their target without it; name hash_fields, or leave it out.",
+        ),
+        (
+            {"strategy": {"mode": "loadbalance", "sticky": {"enabled": False, "ttl": 9}}, "targets": TWO},
+            "config.strategy.sticky.ttl: has no effect: nothing is kept that could end.",
+        ),
+        (
+            {"strategy": {"mode": "fallback", "sticky": {"enabled": False}}, "targets": TWO},
+            "config.strategy.sticky: has an effect in a loadbalance alone.",
         ),
         (
             {"provider": "a", "on_status_codes": [500]},
