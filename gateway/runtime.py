@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from gateway.alerts.declared import Declared
@@ -175,7 +175,7 @@ def build_routes(config: Config) -> RouteTable:
     routes: dict[str, Route] = {}
     for name, given in config.routes.items():
         field = f"routes.{name}"
-        routes[name] = parse_config(given, field)
+        routes[name] = replace(parse_config(given, field), name=name)
         check_targets(routes[name], config.providers, hosts, field)
     of_keys = {key.name: key.route for key in config.keys if key.route is not None}
     return RouteTable(routes, of_keys, config.providers, hosts)

@@ -82,6 +82,8 @@ class RequestFilters(TypedDict, total=False):
     attempt: int
     client_retry: int
     cache_status: str
+    route: str
+    target: str
     is_stream: bool
     has_usage: bool
     key_name: str
@@ -151,6 +153,8 @@ class FeedbackFilters(TypedDict, total=False):
     attempt: int
     client_retry: int
     cache_status: str
+    route: str
+    target: str
     user: str
     organisation: str
     prompt: str

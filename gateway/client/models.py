@@ -75,6 +75,9 @@ class LoggedRequest:
     client_retry: int = 0
     cache_status: str | None = None
     cache_source_request_id: str | None = None
+    route: str | None = None
+    target: str | None = None
+    route_trail: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
     span_name: str | None = None

@@ -141,6 +141,10 @@ class Exchange:
     cache_status: str | None = None
     # Whose answer was given again.
     cache_source_request_id: str | None = None
+    # Of a request with a route; one that its caller brought along has no name.
+    route: str | None = None
+    target: str | None = None
+    route_trail: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     opt_out: LoggingOptOut = NO_OPT_OUT
     request_headers: RawHeaders = ()

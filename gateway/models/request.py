@@ -198,6 +198,15 @@ class RequestRecord:
     cache_source_request_id: Annotated[
         str | None, _seen("Request whose answer was given again from the cache.", uses=PERSONAL)
     ]
+    route: Annotated[
+        str | None,
+        _seen("Route of the configuration that it took.", "gateway.route", uses=FILTER | GROUP),
+    ]
+    target: Annotated[
+        str | None,
+        _seen("Target of its route, by name or path.", "gateway.route.target", uses=FILTER | GROUP),
+    ]
+    route_trail: Annotated[str | None, _seen("Why it went to this target, in sentences.", uses=PERSONAL)]
     user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
     organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
     prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]

@@ -192,6 +192,8 @@ class Route:
 
     root: RouteNode
     warnings: tuple[RouteWarning, ...] = ()
+    # In the configuration.
+    name: str | None = None
     # Each request asks for these, so they are found once.
     leaves: tuple[RouteTarget, ...] = field(init=False, repr=False, compare=False)
     has_loadbalance: bool = field(init=False, repr=False, compare=False)

@@ -15,6 +15,7 @@ from gateway.proxy import body as bodies
 from gateway.proxy.call import CacheUse, Call
 from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.held_response import HeldResponse
+from gateway.recording.capture import Capture
 from gateway.routing.affinity import SessionAffinity
 from gateway.routing.breaker import Breakers
 from gateway.routing.guardrails import GuardrailDenied
@@ -86,13 +87,14 @@ class RouteAttempts:
         attempt: RouteAttempt | None = walk.first()
         original = call.content
         while attempt is not None:
-            self._begin(call, attempt, original)
+            self._begin(call, walk, attempt, original)
             outcome, response, error = await self._try(call, attempt)
             # An answer from the cache says nothing about the target's health.
             if call.cache is None or call.cache.status is not CacheStatus.HIT:
                 self.breakers.record(attempt.target, outcome.statuses)
             following = walk.following(outcome)
             if following is None:
+                _add_trail(call.capture, walk)
                 if response is None:
                     assert error is not None
                     raise error
@@ -113,12 +115,15 @@ class RouteAttempts:
         choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call))
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
 
-    def _begin(self, call: Call, attempt: RouteAttempt, original: object) -> None:
+    def _begin(self, call: Call, walk: RouteWalk, attempt: RouteAttempt, original: object) -> None:
         """Make the call that of the attempt: its provider, and its body as the target wants it."""
         provider = call.plan.target_of(attempt.target).provider
-        call.capture.provider = provider.name
-        call.capture.payloads = self.policy_of(call, provider)
-        settings = attempt.target.settings
+        capture, target = call.capture, attempt.target
+        capture.provider = provider.name
+        capture.payloads = self.policy_of(call, provider)
+        capture.route, capture.target = walk.route.name, target.name or target.path
+        capture.route_trail = walk.take_trail()
+        settings = target.settings
         if not isinstance(original, bytes):
             if settings.edits_body:
                 fault = f"is longer than {bodies.MAX_ROUTED_BYTES:,} bytes, which a target's parameters edit."
@@ -154,6 +159,7 @@ class RouteAttempts:
         if attempt.target.settings.cache is not None:
             cached = await self.find_cached(call, attempt.target, target)
             if cached is not None:
+                call.capture.route_trail = f"{call.capture.route_trail} Its answer was in the cache."
                 return _answered(cached.status, cached.headers, b""), cached, None
         timeout_ms = attempt.target.settings.request_timeout_ms
         try:
@@ -247,6 +253,11 @@ def _session(metadata: Mapping[str, object], params: JsonObject) -> str | None:
         return session
     user = text_in(params, "user") or text_in(object_in(params, "metadata"), "user_id")
     return read_caller(params, user).session
+
+
+def _add_trail(capture: Capture, walk: RouteWalk) -> None:
+    if more := walk.take_trail():
+        capture.route_trail = f"{capture.route_trail} {more}"
 
 
 def _session_value(name: str, context: ConditionContext, call: Call) -> str | None:

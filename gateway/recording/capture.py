@@ -68,6 +68,9 @@ class Capture:
     status: int | None = None
     cache_status: str | None = None
     cache_source_request_id: str | None = None
+    route: str | None = None
+    target: str | None = None
+    route_trail: str | None = None
     # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: exchange.RawHeaders = ()
@@ -91,6 +94,8 @@ class Capture:
             status=None,
             cache_status=None,
             cache_source_request_id=None,
+            target=None,
+            route_trail=None,
             sent_credentials=(),
             response_headers=(),
             is_closed=False,
@@ -111,12 +116,12 @@ class Capture:
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
             sent = (*self.sent_credentials, *request_secrets(self.path, self.request_headers))
             response_headers, response_body = mask_echoed_credentials(sent, response_headers, response_body)
-        # By position, since 25 names would cost three times as much.
+        # By position, since 28 names would cost three times as much.
         return exchange.Exchange(
             self.identity, self.provider, self.endpoint, self.method, self.path,
             self.started_at_us, now_us(), outcome, self.tenant, self.key_name, self.first_byte_at_us,
             self.status, error, self.attempt, self.client_retry, self.cache_status,
-            self.cache_source_request_id, self.payloads, self.opt_out,
+            self.cache_source_request_id, self.route, self.target, self.route_trail, self.payloads, self.opt_out,
             self.request_headers, self.request_body.content(), self.request_body.size_bytes,
             response_headers, response_body, self.response_body.size_bytes,
         )  # fmt: skip

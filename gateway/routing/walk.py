@@ -142,6 +142,7 @@ class RouteWalk:
     retry_count: int = field(default=0, init=False)
     current_path: str = field(default="config", init=False)
     _steps: _Steps | None = field(default=None, init=False)
+    _told: int = field(default=0, init=False)
 
     def first(self) -> RouteAttempt:
         """Return the first attempt. Raises BadInput where no condition holds."""
@@ -155,6 +156,11 @@ class RouteWalk:
             return self._note(self._steps.send(outcome))
         except StopIteration:
             return None
+
+    def take_trail(self) -> str:
+        """Return the sentences since the last call."""
+        told, self._told = self._told, len(self.trail)
+        return " ".join(self.trail[told:])
 
     def _note(self, attempt: RouteAttempt) -> RouteAttempt:
         self.trail.append(attempt.reason)

@@ -45,7 +45,7 @@ _COUNT_SECONDS = 0.06
 # Fields with few values.
 _FIELDS = (
     *("model", "provider", "prompt", "prompt_version", "environment", "organisation", "key_name"),
-    *("endpoint", "finish_reason", "cache_status", "user", "session"),
+    *("endpoint", "finish_reason", "cache_status", "route", "target", "user", "session"),
 )
 _VALUE_DAYS = 30
 _MOST_VALUES = 50
@@ -90,7 +90,17 @@ _FILTER_GROUPS: Mapping[str, tuple[str, ...]] = {
         *("model", "provider", "prompt", "prompt_version", "environment"),
         *("user", "organisation", "session", "key_name"),
     ),
-    "Answer": ("status", "outcome", "is_stream", "has_usage", "cache_status", "attempt", "client_retry"),
+    "Answer": (
+        "status",
+        "outcome",
+        "is_stream",
+        "has_usage",
+        "cache_status",
+        "route",
+        "target",
+        "attempt",
+        "client_retry",
+    ),
 }
 _OTHER_FILTERS = "Ids and more"
 

@@ -64,6 +64,8 @@ _KNOWN = {
         Column("key_name", "Key"),
         Column("span_name", "Span"),
         Column("attempt", "Attempt", is_number=True),
+        Column("route", "Route"),
+        Column("target", "Target"),
         Column("finish_reason", "Finish reason"),
         Column("size", "Answer size", is_number=True),
     )

@@ -147,6 +147,37 @@ def test_what_is_no_answer_falls_back_whatever_its_status_says(
     assert ask(routed, alone).status == 200
 
 
+def test_each_attempt_says_which_target_it_went_to_and_why(
+    routed: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    play(upstream, "one", *answer(b"{}", JSON, status=b"503 No"))
+    play(upstream, "two", *GOOD)
+    ask(routed, *BOTH, traced("trail"))
+    columns = ("route", "target", "route_trail")
+    first, second = ([row[name] for name in columns] for row in rows(routed.database, "trail"))
+    assert first == ["both", "config.targets[0]", "one (config.targets[0]) is the target."]
+    assert second == [
+        "both",
+        "config.targets[1]",
+        "one (config.targets[0]) answered 503; the next target of the fallback is tried.",
+    ]
+    # A route of the caller's own has no name, targets may have one, and the last one's failure is told too.
+    play(upstream, "two", *answer(b"{}", JSON, status=b"500 No"))
+    named = fallback({"provider": "one", "name": "cheap"}, {"provider": "two", "name": "dear"})
+    ask(routed, named, traced("named"))
+    first, second = ([row[name] for name in columns] for row in rows(routed.database, "named"))
+    assert first[:2] == [None, "cheap"]
+    assert second[:2] == [None, "dear"]
+    assert second[2].endswith("dear (config.targets[1]) answered 500, and no target is left.")
+
+
+def test_a_request_without_a_route_names_none(routed: RunningGateway, upstream: UpstreamProcess) -> None:
+    play(upstream, "one", *GOOD)
+    ask(routed, traced("plain"))
+    [row] = rows(routed.database, "plain")
+    assert (row["route"], row["target"], row["route_trail"]) == (None, None, None)
+
+
 def read_chunks(caller: Connection, pieces: list[bytes]) -> None:
     """Note the chunks of a body up to its end. Raises Broken."""
     while piece := caller.chunk():

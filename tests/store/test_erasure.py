@@ -19,8 +19,8 @@ from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request
 
 FIGURES = {
     "seq", "tenant", "key_name", "provider", "endpoint", "method", "started_at_us", "first_byte_at_us",
-    "ended_at_us", "status", "outcome", "is_stream", "attempt", "client_retry", "cache_status", "request_size",
-    "response_size", "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens",
+    "ended_at_us", "status", "outcome", "is_stream", "attempt", "client_retry", "cache_status", "route", "target",
+    "request_size", "response_size", "requested_model", "model", "prompt_tokens", "completion_tokens", "cached_tokens",
     "cache_write_tokens", "reasoning_tokens", "cost_nanousd", "price_version", "finish_reason",
 }  # fmt: skip
 """What stays of a request."""
@@ -82,6 +82,7 @@ NOTHING: dict[str, object] = {
     "span_id": None, "parent_span_id": None, "span_name": None, "path": "", "error": None, "user": None,
     "organisation": None, "prompt": None, "prompt_version": None, "environment": None, "session": None,
     "metadata": {}, "response_id": None, "note": None, "cache_source_request_id": None,
+    "route_trail": None,
 }  # fmt: skip
 
 
