@@ -98,6 +98,7 @@ LIBRARIES = {
         "query",
         "routing",
         "recording",
+        "server",
         "store",
         "telemetry",
         "ui",
@@ -174,7 +175,7 @@ SHARED_NAMES = {
     "alerts", "anthropic", "audit", "automation", "compare", "connection", "conversation", "credentials",
     "datasets", "dialect", "erasure", "errors", "export", "exports", "feedback", "feedback_form", "files",
     "filters", "formats", "groups", "guardrails", "imported", "imports", "ingester", "ingestion", "keys", "logs",
-    "maintenance", "metrics", "models", "network", "openai", "overview", "preview", "report", "request",
+    "maintenance", "metrics", "models", "network", "openai", "overview", "preview", "replay", "report", "request",
     "requests", "response", "reviews", "route", "routes", "rules", "schemas", "search", "storage", "store",
     "tail", "users", "webhooks", "websocket",
 }  # fmt: skip

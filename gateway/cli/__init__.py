@@ -79,6 +79,7 @@ INTERRUPTED = 130
         "logs": ("gateway.cli.logs", "Show logged requests."),
         "export": ("gateway.cli.export", "Write requests with their feedback to a file."),
         "datasets": ("gateway.cli.datasets", "Save filters under a name, and freeze what they find."),
+        "replay": ("gateway.cli.replay", "Send logged conversations again, and compare the answers."),
         "open": ("gateway.cli.open", "Show the store in Datasette."),
         "audit": ("gateway.cli.audit", "Show the audit log."),
         "backup": ("gateway.cli.maintenance", "Copy the store while it is in use."),
