@@ -142,7 +142,7 @@ class RouteWalk:
     retry_count: int = field(default=0, init=False)
     current_path: str = field(default="config", init=False)
     _steps: _Steps | None = field(default=None, init=False)
-    _told: int = field(default=0, init=False)
+    _shown: int = field(default=0, init=False)
 
     def first(self) -> RouteAttempt:
         """Return the first attempt. Raises BadInput where no condition holds."""
@@ -159,8 +159,8 @@ class RouteWalk:
 
     def take_trail(self) -> str:
         """Return the sentences since the last call."""
-        told, self._told = self._told, len(self.trail)
-        return " ".join(self.trail[told:])
+        start, self._shown = self._shown, len(self.trail)
+        return " ".join(self.trail[start:])
 
     def _note(self, attempt: RouteAttempt) -> RouteAttempt:
         self.trail.append(attempt.reason)
