@@ -324,6 +324,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
             cache_feedback,
             guardrail_feedback,
             proxy.guardrails,
+            proxy.mirrors,
         )
         key_refresh = key_refresh_task(keys)
         stack.push_async_callback(key_refresh.close)

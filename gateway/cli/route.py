@@ -67,6 +67,8 @@ def explain(
     default = config.default_provider or (
         next(iter(config.providers)) if len(config.providers) == 1 else None
     )
+    if (mirror := route.mirror) is not None:
+        click.echo(f"{mirror.share:.0%} of requests go to {mirror.target.label} too, unseen by callers.")
     for line in _explain(route, context, body, [_outcome(text) for text in outcomes], default):
         click.echo(line)
     for warning in route.warnings:

@@ -90,6 +90,12 @@ class RouteSettings:
         return bool(self.override_params or self.default_params or self.drop_params)
 
     @property
+    def changes_course(self) -> bool:
+        """Whether more is done than to send a request once."""
+        others = (self.retry, self.cache, self.breaker, self.request_timeout_ms)
+        return any(each is not None for each in others) or bool(self.input_checks or self.output_checks)
+
+    @property
     def input_checks(self) -> tuple[Guardrail, ...]:
         return self.before_hooks + self.input_guardrails
 
@@ -177,6 +183,16 @@ class RouteStrategy:
 
 RouteNode = RouteTarget | RouteStrategy
 
+MIRROR_PATH = "config.mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A target that gets a share of the requests too, whose answers reach the log alone."""
+
+    share: float
+    target: RouteTarget
+
 
 @value_class()
 class RouteWarning:
@@ -194,6 +210,7 @@ class Route:
     warnings: tuple[RouteWarning, ...] = ()
     # In the configuration.
     name: str | None = None
+    mirror: Mirror | None = None
     # Each request asks for these, so they are found once.
     leaves: tuple[RouteTarget, ...] = field(init=False, repr=False, compare=False)
     has_loadbalance: bool = field(init=False, repr=False, compare=False)
@@ -216,6 +233,10 @@ class Route:
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def targets(self) -> tuple[RouteTarget, ...]:
+        return self.leaves if self.mirror is None else (*self.leaves, self.mirror.target)
 
 
 def _leaves(node: RouteNode) -> Iterator[RouteTarget]:

@@ -75,6 +75,8 @@ class Call:
     cache: CacheUse | None = None
     # Of the attempt under way, where its target has guardrails.
     guarded: GuardedAttempt | None = None
+    # The body as it came, where the mirror of the route gets it too.
+    mirrored: bytes | None = None
     # Of a request for a WebSocket, once the provider has switched to it.
     websocket: UpstreamWebSocket | None = None
 

@@ -27,6 +27,7 @@ from gateway.proxy.errors import render_error, stream_error
 from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.in_flight import InFlight
 from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.mirror import ProxyMirrors
 from gateway.proxy.response import RelayedResponse, relay_response
 from gateway.proxy.routed import RouteAttempts, needs_body, route_fields
 from gateway.recording.access_log import AccessLog
@@ -92,6 +93,7 @@ class Proxy:
     check_store: Callable[[], None] | None
     cache: ProxyCache
     guardrails: ProxyGuardrails = field(default_factory=ProxyGuardrails)
+    mirrors: ProxyMirrors = field(init=False)
     in_flight: InFlight = field(default_factory=InFlight, init=False)
     # By name of the key (empty if none was recognised) and code of the error.
     refused: Counter[tuple[str, str]] = field(default_factory=Counter, init=False)
@@ -102,6 +104,7 @@ class Proxy:
 
     def __post_init__(self) -> None:
         self.find_credentials = credentials.GatewayCredentials(self.keys, self.tokens).find
+        self.mirrors = ProxyMirrors(self._send, self.recorder.record_without_waiting, self._policy)
 
     async def __call__(self, request: IncomingRequest) -> web.StreamResponse:
         """Refuse a request, or forward it."""
@@ -133,12 +136,16 @@ class Proxy:
         message: str | None = STOPPED_MESSAGE
         try:
             plan = await self._prepare(call)
+            if call.route is not None and call.route.mirror is not None:
+                self.mirrors.choose(call, call.route.mirror)
             if call.route is None:
                 response = await self._send(call, plan.target)
             else:
                 response = await self._attempts.first_response(call, call.route)
             relayed = await self._finish(call, response)
             outcome = Outcome.COMPLETE
+            if call.mirrored is not None:
+                self.mirrors.begin(call)
             return relayed
         except ConnectionError:
             outcome, message = Outcome.CLIENT_CLOSED, None

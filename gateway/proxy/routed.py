@@ -240,7 +240,8 @@ def route_fields(walk: RouteWalk, cache: CacheUse | None) -> bytes:
 
 def needs_body(route: Route) -> bool:
     """Tell whether a route must have the body whole: to edit or check it, for parameters, to know its session."""
-    return route.reads_params or route.has_loadbalance or route.edits_body or route.has_guardrails
+    is_read = route.reads_params or route.has_loadbalance or route.edits_body
+    return is_read or route.has_guardrails or route.mirror is not None
 
 
 def _params(call: Call) -> JsonObject:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.errors import BadInput, Forbidden, NotFound
 from gateway.models.exchange import value_class
-from gateway.models.route import Route, RouteTarget
+from gateway.models.route import MIRROR_PATH, Route, RouteTarget
 from gateway.routing.providers import Provider, ProviderTable
 
 
@@ -75,8 +75,10 @@ class Router:
                 raise self._not_found(path)
             provider_name, rest = first, path[len(first) + 1 :]
         targets: dict[str, Target] = {}
-        for leaf in route.leaves:
-            host = custom_host or leaf.settings.custom_host
+        for leaf in route.targets:
+            # What a request names is not meant for the mirror.
+            named = None if leaf.path == MIRROR_PATH else custom_host
+            host = named or leaf.settings.custom_host
             if host is not None:
                 provider = self._custom(host)
             else:

@@ -1,6 +1,6 @@
 """Portkey's config language: JSON or YAML to a Route, with what is wrong and what is doubtful by its path."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -14,12 +14,10 @@ from gateway.models import route as routes
 from gateway.models.guardrails import Guardrail
 from gateway.models.route import Route, RouteCondition, RouteMode, RouteNode, RouteSettings, RouteWarning
 from gateway.routing.conditions import compile_query, query_warnings
+from gateway.routing.config_faults import first_fault, refuse_depth, refuse_targets
 from gateway.routing.guardrails import parse_guardrails
 
 MAX_CONFIG_BYTES = 256 * 1024
-MAX_DEPTH = 16
-# As Portkey's; of a conditional root ten times as many.
-MAX_ROOT_TARGETS, MAX_CONDITIONAL_TARGETS, MAX_NESTED_TARGETS = 100, 1_000, 50
 
 _FORWARD_HEADERS = "x-portkey-forward-headers"
 
@@ -125,6 +123,8 @@ class _Node(_Section):
     default_output_guardrails: _Hooks = None
     input_mutators: _Hooks = None
     output_mutators: _Hooks = None
+    # Ours: a target that gets a share of the requests too.
+    mirror: dict[str, Any] | None = None
     strict: bool = False
 
 
@@ -152,11 +152,11 @@ def parse_config(config: object, field: str = "config") -> Route:
     """
     if not isinstance(config, dict):
         raise BadInput("must be an object.", field=field)
-    _refuse_depth(config, field)
+    refuse_depth(config, field)
     try:
         node = _Node.model_validate(config)
     except ValidationError as error:
-        raise _first_fault(error, field) from None
+        raise first_fault(error, field) from None
     if not _means_something(node):
         hint = (
             "Give strategy and targets, a provider, or one of retry, cache, request_timeout, override_params."
@@ -167,7 +167,23 @@ def parse_config(config: object, field: str = "config") -> Route:
     warnings = tuple(builder.warnings)
     if node.strict and (unknown := next((each for each in warnings if each.message == _UNKNOWN), None)):
         raise BadInput("is not known, and strict is true.", field=unknown.field)
-    return Route(root, warnings)
+    return Route(root, warnings, mirror=_mirror(node.mirror, f"{field}.mirror"))
+
+
+def _mirror(given: Mapping[str, Any] | None, field: str) -> routes.Mirror | None:
+    if given is None:
+        return None
+    share = given.get("share", 1)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise BadInput("must be a number above 0 and at most 1.", field=f"{field}.share")
+    route = parse_config({key: value for key, value in given.items() if key != "share"}, field)
+    target = route.root
+    if not isinstance(target, routes.RouteTarget) or target.settings.changes_course or route.mirror:
+        hint = "Give it a provider, and params; it has no strategy, retry, cache, breaker or guardrails."
+        raise BadInput("is more than one target.", field=field, hint=hint)
+    if target.provider is None and target.settings.custom_host is None:
+        raise BadInput("is missing.", field=f"{field}.provider")
+    return routes.Mirror(float(share), replace(target, path=routes.MIRROR_PATH))
 
 
 _UNKNOWN = "is not known, and has no effect."
@@ -189,7 +205,8 @@ class _Builder:
             return self._target(node, settings, path)
         mode = RouteMode.SINGLE if strategy is None else strategy.mode
         targets = node.targets or ()
-        self._check_targets(mode, targets, path)
+        weights = [target.weight for target in targets]
+        refuse_targets(mode, weights, self._name(f"{path}.targets"), is_root=path == "config")
         if strategy is not None:
             self._note_keys(strategy, f"{path}.strategy")
             if strategy.cb_config is not None:
@@ -361,21 +378,6 @@ class _Builder:
             hint = f"Its targets are called: {', '.join(sorted(names)) or 'nothing; give each a name'}."
             raise BadInput(f"no target is called {name[:100]!r}.", field=self._name(path), hint=hint)
 
-    def _check_targets(self, mode: RouteMode, targets: Sequence[_Node], path: str) -> None:
-        place = self._name(f"{path}.targets")
-        if not targets:
-            raise BadInput("a strategy needs targets.", field=place)
-        is_root = path == "config"
-        most = MAX_ROOT_TARGETS if is_root else MAX_NESTED_TARGETS
-        if is_root and mode is RouteMode.CONDITIONAL:
-            most = MAX_CONDITIONAL_TARGETS
-        if len(targets) > most:
-            raise BadInput(f"there may be {most:,} targets; got {len(targets):,}.", field=place)
-        if mode is RouteMode.LOADBALANCE and not any(target.weight for target in targets):
-            raise BadInput(
-                "all weights are 0, so no target can be chosen.", field=place, hint="Give one a weight."
-            )
-
     def _note_unreachable(self, node: routes.RouteStrategy) -> None:
         place = f"{node.path}.targets"
         if node.mode is RouteMode.SINGLE and len(node.targets) > 1:
@@ -442,48 +444,3 @@ def _breaker(given: _Breaker) -> routes.BreakerRule:
 
 def _to_snake(key: str) -> str:
     return "".join("_" + char.lower() if char.isupper() else char for char in key)
-
-
-def _refuse_depth(config: Mapping[str, object], field: str) -> None:
-    level: list[object] = [config]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
-        if not level:
-            return
-    raise BadInput(f"targets are nested more than {MAX_DEPTH} deep.", field=field)
-
-
-def _children(node: object) -> Iterator[object]:
-    targets = node.get("targets") if isinstance(node, dict) else None
-    yield from targets if isinstance(targets, list) else ()
-
-
-_MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "missing": lambda _: "is missing.",
-    "enum": lambda context: f"must be {context['expected']}.",
-    "literal_error": lambda context: f"must be {context['expected']}.",
-    "greater_than_equal": lambda context: f"must be {context['ge']:g} or more.",
-    "greater_than": lambda context: f"must be more than {context['gt']:g}.",
-    "less_than_equal": lambda context: f"must be {context['le']:g} or less.",
-    "bool_parsing": lambda _: "must be true or false.",
-    "bool_type": lambda _: "must be true or false.",
-    "string_type": lambda _: "must be a text.",
-    "dict_type": lambda _: "must be an object.",
-    "model_type": lambda _: "must be an object.",
-    "tuple_type": lambda _: "must be a list.",
-    "string_pattern_mismatch": lambda _: "must begin with metadata., params. or headers.",
-}
-
-
-def _first_fault(error: ValidationError, field: str) -> BadInput:
-    fault = error.errors(include_url=False, include_input=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
-    describe = _MESSAGES.get(fault["type"])
-    numbers = ("int_", "float_")
-    if describe is not None:
-        message = describe(fault.get("ctx", {}))
-    elif fault["type"].startswith(numbers):
-        message = "must be a number." if fault["type"].startswith("float_") else "must be a whole number."
-    else:
-        message = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}."
-    return BadInput(message, field=f"{field}{place}")

@@ -39,6 +39,10 @@ class RouteTable:
         text = header.strip()
         if text.startswith(_JSON_START):
             route = _parse(text)
+            if route.mirror is not None:
+                # Its requests count for no limit of the caller's.
+                fault = "only routes of the configuration have a mirror."
+                raise BadInput(fault, field=f"{CONFIG_FIELD}.mirror")
             check_targets(route, self.providers, self.custom_hosts, CONFIG_FIELD)
             return route
         name = text.decode("utf-8", "replace")
@@ -62,7 +66,7 @@ def check_targets(
     Args:
         field: what errors call the config.
     """
-    for target in route.leaves:
+    for target in route.targets:
         place = field + target.path.removeprefix("config")
         if target.provider is not None and target.provider not in providers:
             hint = f"Configured are: {', '.join(providers)}."

@@ -213,3 +213,30 @@ def test_a_header_is_json_of_bounded_length() -> None:
     ):
         with pytest.raises(BadInput, match=f"x-portkey-config: {fault}"):
             parse_header(text)
+
+
+def test_a_mirror_is_one_target_with_a_share() -> None:
+    params = {"override_params": {"model": "n"}}
+    route = parse_config({"provider": "a", "mirror": {"share": 0.1, "provider": "b", **params}})
+    assert route.mirror is not None
+    assert (route.mirror.share, route.mirror.target.provider) == (0.1, "b")
+    assert [target.path for target in route.targets] == ["config", "config.mirror"]
+    assert [target.path for target in route.leaves] == ["config"]
+    assert parse_config({"provider": "a"}).mirror is None
+
+
+@pytest.mark.parametrize(
+    ("mirror", "fault"),
+    [
+        ({"provider": "b", "share": 0}, "config.mirror.share: must be a number above 0 and at most 1."),
+        ({"provider": "b", "share": "0.5"}, "config.mirror.share: must be a number above 0 and at most 1."),
+        ({"override_params": {"n": 1}}, "config.mirror.provider: is missing."),
+        ({"provider": "b", "retry": {"attempts": 1}}, "config.mirror: is more than one target."),
+        ({"provider": "b", "mirror": {"provider": "c"}}, "config.mirror: is more than one target."),
+        ({"strategy": {"mode": "fallback"}, "targets": TWO}, "config.mirror: is more than one target."),
+    ],
+)
+def test_what_is_no_mirror_is_refused(mirror: Any, fault: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse_config({"provider": "a", "mirror": mirror})
+    assert fault in str(refused.value)
