@@ -6,8 +6,11 @@ import json
 import os
 import signal
 import threading
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.gateway_process import RunningGateway, is_alive
 from tests.log_reader import eventually, query
@@ -96,10 +99,24 @@ def kill_tree(gateway: RunningGateway) -> None:
     eventually(lambda: not any(is_alive(pid) for pid in others))
 
 
-def check_kept(gateway: RunningGateway, promises: Promises) -> None:
-    """All that was promised is in the database, which is sound."""
-    logged = {trace for (trace,) in query(gateway.database, "SELECT trace_id FROM requests")}
-    voted = {entry for (entry,) in query(gateway.database, "SELECT feedback_id FROM feedback")}
-    assert set(promises.traces) - logged == set()
-    assert set(promises.votes) - voted == set()
+# Answers a query with what was journaled by then.
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+def asking(gateway: RunningGateway) -> Ask:
+    """Return what asks the database file of a gateway."""
+    return lambda sql: [tuple(row) for row in query(gateway.database, sql)]
+
+
+def check_kept(ask: Ask, promises: Promises) -> None:
+    """All that was promised is in the database, once, and all votes are joined to what they are about."""
+    logged = Counter(trace for (trace,) in ask("SELECT trace_id FROM requests"))
+    assert set(promises.traces) - logged.keys() == set()
+    assert [trace for trace, count in logged.items() if count > 1] == []
+    joined = ask("SELECT feedback_id FROM feedback WHERE joined_at_us IS NOT NULL")
+    assert set(promises.votes) - {entry for (entry,) in joined} == set()
+
+
+def check_file(gateway: RunningGateway) -> None:
+    """The database file is sound."""
     assert query(gateway.database, "PRAGMA integrity_check")[0][0] == "ok"

@@ -15,7 +15,7 @@ from tests.log_reader import eventually, wait_until_interpreted
 from tests.raw_http import call, request
 from tests.scripted_upstream import UpstreamProcess, answer
 
-from .promises import Promises, call_until, check_kept
+from .promises import Promises, asking, call_until, check_file, check_kept
 
 CALLERS = 4
 BACKUPS = 3
@@ -46,11 +46,13 @@ def test_all_that_was_promised_before_a_backup_is_in_it_however_busy_the_gateway
         for caller in callers:
             caller.result()
     assert promises.broken == 0, "a backup broke calls off"
-    check_kept(gateway, promises)
+    check_kept(asking(gateway), promises)
+    check_file(gateway)
 
     for target, promised in taken:
         restored = _restored(start_gateway, upstream, target)
-        check_kept(restored, promised)
+        check_kept(asking(restored), promised)
+        check_file(restored)
         assert call(restored.port, _chat(upstream)).status == 200
         # Also what a second worker had not read yet, which the restored gateway has not.
         wait_until_interpreted(restored.database)

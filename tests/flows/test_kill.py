@@ -15,7 +15,7 @@ from tests.log_reader import eventually, query, wait_until_interpreted
 from tests.raw_http import Broken, Connection
 from tests.scripted_upstream import UpstreamProcess
 
-from .promises import Promises, call_and_vote, check_kept, write_scripts
+from .promises import Promises, asking, call_and_vote, check_file, check_kept, write_scripts
 
 CALLERS = 6
 LOST_SECONDS = 0.5
@@ -42,10 +42,12 @@ def test_what_was_answered_before_kill_9_is_there_after_it(
         for caller in callers:
             caller.result()
 
-    check_kept(gateway, promises)
+    check_kept(asking(gateway), promises)
+    check_file(gateway)
     gateway.start()
     wait_until_interpreted(gateway.database)
-    check_kept(gateway, promises)
+    check_kept(asking(gateway), promises)
+    check_file(gateway)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0
 

@@ -22,12 +22,11 @@ from tests.postgres_server import PostgresServer, running_server
 from tests.raw_http import Connection, request
 from tests.scripted_upstream import UpstreamProcess, answer
 
-from .promises import Promises, call_until, wait_for_more, write_scripts
+from .promises import Ask, Promises, call_until, check_kept, wait_for_more, write_scripts
 
 CALLERS = 4
 CALLS_A_ROUND = 50
 
-Ask = Callable[[str], list[tuple[Any, ...]]]
 StartNode = Callable[[], RunningGateway]
 
 
@@ -62,13 +61,6 @@ def start_node(start_gateway: StartGateway, upstream: UpstreamProcess, url: str)
     """Start a gateway on the database of the test."""
     config = {"providers": {"up": {"base_url": f"{upstream.url}/v1"}}, "storage": {"url": url}}
     return lambda: start_gateway(config)
-
-
-def check_kept(ask: Ask, promises: Promises) -> None:
-    """All that was promised is in the database, and all votes are joined to what they are about."""
-    assert set(promises.traces) - {trace for (trace,) in ask("SELECT trace_id FROM requests")} == set()
-    joined = ask("SELECT feedback_id FROM feedback WHERE joined_at_us IS NOT NULL")
-    assert set(promises.votes) - {entry for (entry,) in joined} == set()
 
 
 def are_all_interpreted(ask: Ask) -> bool:

@@ -19,7 +19,17 @@ from tests.raw_http import Connection, call, chunk, refuses, request
 from tests.scripted_upstream import EVENT_STREAM, GONE, READ, UpstreamProcess, answer, head, send, wait
 from tests.storage_faults import empty_disk, fill_disk
 
-from .promises import CHUNKED, REPLY, Promises, call_until, check_kept, kill_tree, wait_for_more
+from .promises import (
+    CHUNKED,
+    REPLY,
+    Promises,
+    asking,
+    call_until,
+    check_file,
+    check_kept,
+    kill_tree,
+    wait_for_more,
+)
 
 FIRST, LAST = b"data: {}\n\n", b"data: [DONE]\n\n"
 CALLERS = 6
@@ -55,7 +65,8 @@ def test_what_was_answered_before_a_worker_was_killed_is_there_after_it(
 
     gateway.start()
     wait_until_interpreted(gateway.database)
-    check_kept(gateway, promises)
+    check_kept(asking(gateway), promises)
+    check_file(gateway)
     unread = "SELECT count(*) FROM requests WHERE model IS NOT 'm' AND outcome = 'complete'"
     assert query(gateway.database, unread)[0][0] == 0
     [(rows,)] = query(gateway.database, "SELECT count(*) FROM requests")
