@@ -13,6 +13,7 @@ from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
 from benchmarks.memory import Reading
 from benchmarks.million import Cost
+from benchmarks.outages import Outage
 from benchmarks.pages import PageFigures, TailFigures
 from benchmarks.partitions import Found
 from benchmarks.profile import Profile
@@ -331,6 +332,29 @@ def webhooks_table(rows: Sequence[WebhookCost]) -> str:
     return table(head, lines, names=1)
 
 
+def outages_table(rows: Sequence[Outage]) -> str:
+    """Return what became of requests while the store was away."""
+    head = ("store", "away s", "requests", "requests/s", "RSS MiB at 10 %", "most", "journal MiB",
+            "caught up after s", "lost", "doubled", "out of order")  # fmt: skip
+    lines = [
+        (
+            row.store,
+            f"{row.seconds:,.0f}",
+            f"{row.requests:,}",
+            f"{row.requests_per_second:,.0f}",
+            f"{row.rss_mib[0]:,.0f}",
+            f"{row.rss_mib[1]:,.0f}",
+            f"{row.journal_mib:,.0f}",
+            f"{row.catch_up_seconds:,.1f}",
+            f"{row.lost:,}",
+            f"{row.doubled:,}",
+            f"{row.out_of_order:,}",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=1)
+
+
 def exports_table(rows: Sequence[ExportFigures]) -> str:
     """Return what files of all requests took."""
     head = ("export", "s", "CPU s", "peak MiB", "MB")
@@ -364,6 +388,7 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "pages": pages_table,
     "tail": tail_table,
     "webhooks": webhooks_table,
+    "outages": outages_table,
     "exports": exports_table,
     "memory": memory_table,
     "profile": profile_text,

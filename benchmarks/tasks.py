@@ -21,6 +21,7 @@ from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
 from benchmarks.memory import read_memory
 from benchmarks.million import measure_million
+from benchmarks.outages import measure_outages
 from benchmarks.pages import measure_pages, measure_tail
 from benchmarks.partitions import measure_partitions
 from benchmarks.plan import Plan
@@ -128,6 +129,10 @@ def _webhooks(plan: Plan, folder: Path, say: Say) -> Results:
     return {"webhooks": measure_webhooks(folder, say)}
 
 
+def _outages(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"outages": measure_outages(folder, plan.soak_seconds / 2, say)}
+
+
 def _exports(plan: Plan, folder: Path, say: Say) -> Results:
     return {"exports": measure_exports(folder, plan.rows, say)}
 
@@ -181,6 +186,7 @@ TASKS = {
     "pages": Task("how long each page takes beside a month of requests", _pages, is_long=True),
     "alerts": Task("how often alerts fire falsely, and what they miss", _alerts, is_long=True),
     "webhooks": Task("what requests cost while 10,000 messages to webhooks wait", _webhooks, is_long=True),
+    "outages": Task("what becomes of requests while the store is away for minutes", _outages, is_long=True),
     "exports": Task("how long files of a month of requests take, and what memory", _exports, is_long=True),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
