@@ -7,6 +7,7 @@
 # make trainers  send every training format through the newest datasets and trl, in an environment of their own
 # make bench measure everything, in a quarter of an hour; ARGS=--quick: in five minutes; see docs/performance.md
 # make bench-pages  measure the web pages beside a million requests; ARGS="--rows 100000": beside fewer
+# make proofs  kills, crashes, an absent store and ten minutes of load, in an hour; see docs/reliability.md
 # make screenshots  take the pictures of docs/pages.md, with chromium and the demo's data
 # make clean remove all that the others made, but no data
 
@@ -24,7 +25,7 @@ DEV_STAMP := $(VENV)/.installed-$(EXTRAS)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-pythons fix clients run-clients trainers run-trainers bench bench-pages screenshots clean
+.PHONY: run test test-pythons fix clients run-clients trainers run-trainers bench bench-pages proofs screenshots clean
 
 run: $(RUN_STAMP)
 	@exec $(BIN)/gateway serve --demo $(ARGS)
@@ -70,6 +71,12 @@ bench: $(DEV_STAMP)
 
 bench-pages: $(DEV_STAMP)
 	$(BIN)/python -m benchmarks pages --contestants gateway --write benchmarks/results/pages.md $(ARGS)
+
+proofs: $(DEV_STAMP)
+	KILL_ROUNDS=50 $(BIN)/pytest tests/flows/test_kill_rounds.py
+	CRASH_EXAMPLES=3000 $(BIN)/pytest --timeout 1800 tests/recording/test_crashes.py
+	$(BIN)/python -m benchmarks outages
+	$(BIN)/python -m benchmarks soak
 
 screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.screenshots docs/images

@@ -22,6 +22,7 @@ PAGES = [
         "alerts.md",
         "webhooks.md",
         "exports.md",
+        "outages.md",
     )
 ]
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"
