@@ -114,6 +114,9 @@ class _HeaviestChoice:
         self.shares.append(f"shares: {shown}")
         return max(strategy.targets, key=lambda target: target.weight), "has the largest weight"
 
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
+        return self.choose(strategy)
+
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None: ...
 
 

@@ -84,6 +84,8 @@ class RequestFilters(TypedDict, total=False):
     cache_status: str
     route: str
     target: str
+    experiment: str
+    variant: str
     is_stream: bool
     has_usage: bool
     key_name: str
@@ -155,6 +157,8 @@ class FeedbackFilters(TypedDict, total=False):
     cache_status: str
     route: str
     target: str
+    experiment: str
+    variant: str
     user: str
     organisation: str
     prompt: str

@@ -32,7 +32,6 @@ class GivenFeedback:
     feedback_id: str
     id: str
     joined: bool
-    # Repeating the call with it changes nothing.
     idempotency_key: str
     # `trace`, `request` or `session`.
     target: str | None = None
@@ -78,6 +77,8 @@ class LoggedRequest:
     route: str | None = None
     target: str | None = None
     route_trail: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
     span_name: str | None = None

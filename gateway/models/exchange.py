@@ -145,6 +145,9 @@ class Exchange:
     route: str | None = None
     target: str | None = None
     route_trail: str | None = None
+    # With its version, and the variant that was assigned.
+    experiment: str | None = None
+    variant: str | None = None
     payloads: PayloadPolicy = PayloadPolicy.FULL
     opt_out: LoggingOptOut = NO_OPT_OUT
     request_headers: RawHeaders = ()

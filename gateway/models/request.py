@@ -207,6 +207,22 @@ class RequestRecord:
         _seen("Target of its route, by name or path.", "gateway.route.target", uses=FILTER | GROUP),
     ]
     route_trail: Annotated[str | None, _seen("Why it went to this target, in sentences.", uses=PERSONAL)]
+    experiment: Annotated[
+        str | None,
+        _seen(
+            "Experiment that it was part of, and its version: `tone@2`.",
+            "gateway.experiment",
+            uses=FILTER | GROUP,
+        ),
+    ]
+    variant: Annotated[
+        str | None,
+        _seen(
+            "Variant that it was assigned to, whichever target answered.",
+            "gateway.experiment.variant",
+            uses=FILTER | GROUP,
+        ),
+    ]
     user: Annotated[str | None, _tag("End user of the calling application.", "user.id", "enduser.id")]
     organisation: Annotated[str | None, _tag("Organisation of the end user.", "gateway.organisation")]
     prompt: Annotated[str | None, _tag("Name of the prompt.", "gateway.prompt")]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.models.exchange import value_class
+from gateway.models.experiment import Experiment
 from gateway.models.guardrails import Guardrail
 
 # Of `retry` without codes of its own; Portkey's documents have 529, its source has not.
@@ -171,6 +172,8 @@ class RouteStrategy:
     default: str | None = None
     keeps_sessions: bool = True
     session_fields: tuple[str, ...] = ()
+    # Whose variants the targets of a loadbalance are.
+    experiment: Experiment | None = None
 
     @property
     def label(self) -> str:
@@ -218,6 +221,7 @@ class Route:
     reads_params: bool = field(init=False, repr=False, compare=False)
     edits_body: bool = field(init=False, repr=False, compare=False)
     has_guardrails: bool = field(init=False, repr=False, compare=False)
+    experiment: Experiment | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         strategies, leaves = list(_strategies(self.root)), tuple(_leaves(self.root))
@@ -230,6 +234,7 @@ class Route:
             "has_guardrails": any(
                 leaf.settings.input_checks or leaf.settings.output_checks for leaf in leaves
             ),
+            "experiment": getattr(self.root, "experiment", None),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from gateway.errors import GatewayError, TooLarge, UpstreamError, UpstreamTimeout
 from gateway.models.cached_answer import CacheStatus
 from gateway.models.exchange import Outcome, PayloadPolicy, RawHeaders
+from gateway.models.experiment import Unit
 from gateway.models.guardrails import FAILED_STATUS
 from gateway.models.route import ConditionContext, Route, RouteTarget
 from gateway.proxy import body as bodies
@@ -32,7 +33,7 @@ from gateway.routing.walk import (
 )
 from gateway.upstream.response import Response
 from gateway.wire.commit_point import Beginning, may_be_silent
-from gateway.wire.formats import read_caller
+from gateway.wire.formats import read_baggage, read_caller
 from gateway.wire.json_fields import JsonObject, object_in, parse_object, text_in
 from gateway.wire.json_members import edit_params
 
@@ -112,7 +113,8 @@ class RouteAttempts:
         # Only a loadbalance has a choice that a session could keep to.
         session = _session(metadata, params) if route.has_loadbalance else None
         context = ConditionContext(metadata, params, pathname)
-        choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call))
+        units = {} if route.experiment is None else _units(call, params, session)
+        choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call), units)
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
 
     def _begin(self, call: Call, walk: RouteWalk, attempt: RouteAttempt, original: object) -> None:
@@ -122,6 +124,8 @@ class RouteAttempts:
         capture.provider = provider.name
         capture.payloads = self.policy_of(call, provider)
         capture.route, capture.target = walk.route.name, target.name or target.path
+        if walk.route.experiment is not None:
+            capture.experiment, capture.variant = walk.route.experiment.label, walk.variant
         capture.route_trail = walk.take_trail()
         settings = target.settings
         if not isinstance(original, bytes):
@@ -254,6 +258,20 @@ def _session(metadata: Mapping[str, object], params: JsonObject) -> str | None:
         return session
     user = text_in(params, "user") or text_in(object_in(params, "metadata"), "user_id")
     return read_caller(params, user).session
+
+
+def _units(call: Call, params: JsonObject, session: str | None) -> Mapping[Unit, str]:
+    metadata, baggage = call.capture.identity.metadata, read_baggage(call.request.raw_headers)
+    user = metadata.get("_user")
+    if not isinstance(user, str):
+        stated = text_in(params, "user") or text_in(object_in(params, "metadata"), "user_id")
+        user = read_caller(params, stated).user
+    units = {
+        Unit.USER: user or baggage.user,
+        Unit.SESSION: session or baggage.session,
+        Unit.TRACE: call.capture.identity.trace_id,
+    }
+    return {unit: name for unit, name in units.items() if name}
 
 
 def _add_trail(capture: Capture, walk: RouteWalk) -> None:

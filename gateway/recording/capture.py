@@ -71,6 +71,8 @@ class Capture:
     route: str | None = None
     target: str | None = None
     route_trail: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
     # Those sent to the provider beside path and headers, which its errors may repeat.
     sent_credentials: Sequence[bytes] = ()
     response_headers: exchange.RawHeaders = ()
@@ -116,12 +118,13 @@ class Capture:
         if self.status is not None and self.status >= HTTPStatus.BAD_REQUEST:
             sent = (*self.sent_credentials, *request_secrets(self.path, self.request_headers))
             response_headers, response_body = mask_echoed_credentials(sent, response_headers, response_body)
-        # By position, since 28 names would cost three times as much.
+        # By position, since 30 names would cost three times as much.
         return exchange.Exchange(
             self.identity, self.provider, self.endpoint, self.method, self.path,
             self.started_at_us, now_us(), outcome, self.tenant, self.key_name, self.first_byte_at_us,
             self.status, error, self.attempt, self.client_retry, self.cache_status,
-            self.cache_source_request_id, self.route, self.target, self.route_trail, self.payloads, self.opt_out,
+            self.cache_source_request_id, self.route, self.target, self.route_trail, self.experiment, self.variant,
+            self.payloads, self.opt_out,
             self.request_headers, self.request_body.content(), self.request_body.size_bytes,
             response_headers, response_body, self.response_body.size_bytes,
         )  # fmt: skip

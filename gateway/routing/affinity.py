@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from gateway.models.experiment import Experiment
 from gateway.models.route import RouteNode, RouteStrategy
 
 # Sessions that left their target because it failed.
@@ -31,6 +32,11 @@ def rank_for_session(session: str, targets: Sequence[RouteNode]) -> list[RouteNo
         if target.weight:
             ranked.append((target.weight / -math.log(draw), target))
     return [target for _, target in sorted(ranked, key=lambda each: -each[0])]
+
+
+def assign_variant(experiment: Experiment, unit: str, targets: Sequence[RouteNode]) -> RouteNode:
+    """Return the variant of a unit: the same in every process until the version or the weights change."""
+    return rank_for_session(f"{experiment.label}\0{unit}", targets)[0]
 
 
 def _draw(text: str) -> float:

@@ -15,6 +15,7 @@ from gateway.models.guardrails import Guardrail
 from gateway.models.route import Route, RouteCondition, RouteMode, RouteNode, RouteSettings, RouteWarning
 from gateway.routing.conditions import compile_query, query_warnings
 from gateway.routing.config_faults import first_fault, refuse_depth, refuse_targets
+from gateway.routing.experiment_config import parse_experiment
 from gateway.routing.guardrails import parse_guardrails
 
 MAX_CONFIG_BYTES = 256 * 1024
@@ -125,6 +126,8 @@ class _Node(_Section):
     output_mutators: _Hooks = None
     # Ours: a target that gets a share of the requests too.
     mirror: dict[str, Any] | None = None
+    # Ours: targets that are compared by feedback.
+    experiment: dict[str, Any] | None = None
     strict: bool = False
 
 
@@ -152,22 +155,26 @@ def parse_config(config: object, field: str = "config") -> Route:
     """
     if not isinstance(config, dict):
         raise BadInput("must be an object.", field=field)
-    refuse_depth(config, field)
-    try:
-        node = _Node.model_validate(config)
-    except ValidationError as error:
-        raise first_fault(error, field) from None
+    node = _parse_node(config, field)
     if not _means_something(node):
         hint = (
             "Give strategy and targets, a provider, or one of retry, cache, request_timeout, override_params."
         )
         raise BadInput("says nothing about routing.", field=field, hint=hint)
     builder = _Builder(field)
-    root = builder.build(node, RouteSettings(), "config")
+    root = builder.build_root(node)
     warnings = tuple(builder.warnings)
     if node.strict and (unknown := next((each for each in warnings if each.message == _UNKNOWN), None)):
         raise BadInput("is not known, and strict is true.", field=unknown.field)
     return Route(root, warnings, mirror=_mirror(node.mirror, f"{field}.mirror"))
+
+
+def _parse_node(config: Mapping[str, Any], field: str) -> _Node:
+    refuse_depth(config, field)
+    try:
+        return _Node.model_validate(config)
+    except ValidationError as error:
+        raise first_fault(error, field) from None
 
 
 def _mirror(given: Mapping[str, Any] | None, field: str) -> routes.Mirror | None:
@@ -195,6 +202,27 @@ class _Builder:
     def __init__(self, field: str) -> None:
         self._field = field
         self.warnings: list[RouteWarning] = []
+
+    def build_root(self, node: _Node) -> RouteNode:
+        if node.experiment is None:
+            return self.build(node, RouteSettings(), "config")
+        place = self._name("config.experiment")
+        if node.strategy or node.targets or node.provider or node.virtual_key:
+            hint = "Write them in its variants, each of which may be any target."
+            raise BadInput("stands beside a strategy, targets or a provider.", field=place, hint=hint)
+        experiment, variants = parse_experiment(node.experiment, self._field.rpartition(".")[2], place)
+        self._note_keys(node, "config")
+        settings = self._settings(node, RouteSettings(), "config")
+        targets = []
+        for position, each in enumerate(variants):
+            path = f"config.experiment.variants[{position}]"
+            variant = _parse_node(each, self._name(path))
+            if variant.experiment is not None or variant.mirror is not None:
+                raise BadInput("a variant has no experiment or mirror of its own.", field=self._name(path))
+            targets.append(self.build(variant, settings, path))
+        return routes.RouteStrategy(
+            path="config", mode=RouteMode.LOADBALANCE, targets=targets, experiment=experiment
+        )
 
     def build(self, node: _Node, inherited: RouteSettings, path: str) -> RouteNode:
         """Return a node with what it inherits; `path` is as Portkey reports it."""
@@ -416,7 +444,7 @@ class _Builder:
 
 
 def _means_something(node: _Node) -> bool:
-    return bool(node.targets or node.strategy or node.provider or node.virtual_key) or any(
+    return bool(node.experiment or node.targets or node.strategy or node.provider or node.virtual_key) or any(
         each is not None
         for each in (
             node.cache, node.retry, node.request_timeout, node.override_params, node.default_params,

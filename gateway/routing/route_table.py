@@ -43,6 +43,9 @@ class RouteTable:
                 # Its requests count for no limit of the caller's.
                 fault = "only routes of the configuration have a mirror."
                 raise BadInput(fault, field=f"{CONFIG_FIELD}.mirror")
+            if route.experiment is not None:
+                fault = "only routes of the configuration have an experiment."
+                raise BadInput(fault, field=f"{CONFIG_FIELD}.experiment")
             check_targets(route, self.providers, self.custom_hosts, CONFIG_FIELD)
             return route
         name = text.decode("utf-8", "replace")

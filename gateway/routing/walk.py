@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.errors import BadInput
 from gateway.models.exchange import value_class
+from gateway.models.experiment import NARROWER_UNITS, Unit
 from gateway.models.route import (
     ConditionContext,
     Route,
@@ -16,7 +17,7 @@ from gateway.models.route import (
     RouteStrategy,
     RouteTarget,
 )
-from gateway.routing.affinity import SessionAffinity
+from gateway.routing.affinity import SessionAffinity, assign_variant
 from gateway.routing.retry import RetryState
 
 # What an attempt that reached nobody, or whose answer was late, counts as: whichever of them a config lists.
@@ -72,6 +73,9 @@ class TargetChoice(Protocol):
     def choose(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
         """Return a target, and how it was chosen, as a phrase."""
 
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
+        """Return a variant of an experiment, and how it was chosen, as a phrase."""
+
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None:
         """Note that the target that was chosen has failed."""
 
@@ -83,6 +87,9 @@ class ByWeight:
         weights = [target.weight for target in strategy.targets]
         return random.choices(strategy.targets, weights)[0], "was drawn by weight"
 
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
+        return self.choose(strategy)
+
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None: ...
 
 
@@ -93,11 +100,22 @@ class BySession(ByWeight):
     Args:
         session: by name of the caller, if it has one.
         value_of: the value of a session field, as text; None where the request has none.
+        units: what of the request an experiment may keep on its variant.
     """
 
     affinity: SessionAffinity
     session: str | None
     value_of: Callable[[str], str | None] = lambda name: None
+    units: Mapping[Unit, str] = field(default_factory=dict)
+
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
+        experiment = strategy.experiment
+        assert experiment is not None, "only experiments have variants"
+        for unit in NARROWER_UNITS[experiment.unit]:
+            if (name := self.units.get(unit)) is not None:
+                chosen = assign_variant(experiment, f"{unit}\0{name}", strategy.targets)
+                return chosen, f"is the variant of its {unit} in {experiment.label}"
+        return ByWeight.choose(self, strategy)
 
     def choose(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
         session = self._session_in(strategy)
@@ -141,6 +159,8 @@ class RouteWalk:
     # Of the target under way, as `x-portkey-retry-attempt-count` and `x-portkey-last-used-option-index` have them.
     retry_count: int = field(default=0, init=False)
     current_path: str = field(default="config", init=False)
+    # The name of the variant that was assigned.
+    variant: str | None = field(default=None, init=False)
     _steps: _Steps | None = field(default=None, init=False)
     _shown: int = field(default=0, init=False)
 
@@ -203,6 +223,12 @@ class RouteWalk:
         return outcome
 
     def _loadbalance(self, node: RouteStrategy, why: str, *, has_successor: bool) -> _Steps:
+        if node.experiment is not None:
+            # Whatever its health: results are of those who were assigned to it.
+            variant, how = self.choice.assign(node)
+            self.variant = variant.name
+            reason = f"{variant.label} {how}"
+            return (yield from self._node(variant, reason, has_successor=has_successor))
         chosen, how = self.choice.choose(node)
         left = node
         while self._is_left_out(chosen):

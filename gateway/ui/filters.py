@@ -45,7 +45,17 @@ _COUNT_SECONDS = 0.06
 # Fields with few values.
 _FIELDS = (
     *("model", "provider", "prompt", "prompt_version", "environment", "organisation", "key_name"),
-    *("endpoint", "finish_reason", "cache_status", "route", "target", "user", "session"),
+    *(
+        "endpoint",
+        "finish_reason",
+        "cache_status",
+        "route",
+        "target",
+        "experiment",
+        "variant",
+        "user",
+        "session",
+    ),
 )
 _VALUE_DAYS = 30
 _MOST_VALUES = 50
@@ -98,6 +108,8 @@ _FILTER_GROUPS: Mapping[str, tuple[str, ...]] = {
         "cache_status",
         "route",
         "target",
+        "experiment",
+        "variant",
         "attempt",
         "client_retry",
     ),

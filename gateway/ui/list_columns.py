@@ -66,6 +66,8 @@ _KNOWN = {
         Column("attempt", "Attempt", is_number=True),
         Column("route", "Route"),
         Column("target", "Target"),
+        Column("experiment", "Experiment"),
+        Column("variant", "Variant"),
         Column("finish_reason", "Finish reason"),
         Column("size", "Answer size", is_number=True),
     )

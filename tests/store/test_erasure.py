@@ -20,8 +20,9 @@ from tests.store.samples import FACTS, OLDEST_FIRST, exchange, feedback, request
 FIGURES = {
     "seq", "tenant", "key_name", "provider", "endpoint", "method", "started_at_us", "first_byte_at_us",
     "ended_at_us", "status", "outcome", "is_stream", "attempt", "client_retry", "cache_status", "route", "target",
-    "request_size", "response_size", "requested_model", "model", "prompt_tokens", "completion_tokens",
-    "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd", "price_version", "finish_reason",
+    "experiment", "variant", "request_size", "response_size", "requested_model", "model", "prompt_tokens",
+    "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd", "price_version",
+    "finish_reason",
 }  # fmt: skip
 """What stays of a request."""
 

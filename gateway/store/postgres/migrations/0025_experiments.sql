@@ -1,0 +1,3 @@
+-- The experiment that a request was part of, with its version, and the variant that it was assigned to.
+ALTER TABLE requests ADD COLUMN experiment TEXT COLLATE "C";
+ALTER TABLE requests ADD COLUMN variant TEXT COLLATE "C";

@@ -1,0 +1,98 @@
+"""Requests of an experiment, through real gateways: who gets which variant, and what the rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.flows.test_routes import ASKED, GOOD, JSON, ask, play, traced
+from tests.gateway_process import RunningGateway
+from tests.log_reader import rows
+from tests.scripted_upstream import UpstreamProcess, answer
+
+EXPERIMENT = {
+    "version": 2,
+    "variants": [
+        {"name": "plain", "provider": "one"},
+        {
+            "name": "warm",
+            "strategy": {"mode": "fallback"},
+            "targets": [{"provider": "two"}, {"provider": "one"}],
+        },
+    ],
+}
+
+
+def settings(upstream: UpstreamProcess) -> dict[str, Any]:
+    base_url = f"{upstream.url}/v1"
+    return {
+        "default_provider": "one",
+        "providers": {
+            "one": {"base_url": base_url, "headers": {"x-script": "one"}},
+            "two": {"base_url": base_url, "headers": {"x-script": "two"}},
+        },
+        "routes": {"tone": {"experiment": EXPERIMENT}},
+    }
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with RunningGateway(tmp_path_factory.mktemp("experiment"), settings(upstream)) as running:
+        yield running
+
+
+TONE = b"x-portkey-config: tone"
+
+
+def of_user(user: str) -> bytes:
+    return b'x-portkey-metadata: {"_user": "%b"}' % user.encode()
+
+
+def test_a_person_keeps_their_variant_and_rows_say_which(
+    gateway: RunningGateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    people = [f"person {number}" for number in range(12)]
+    for script in ("one", "two"):
+        play(upstream, script, *GOOD)
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for person in (*people, *people):
+        ask(gateway, TONE, traced(person), of_user(person))
+        for row in rows(gateway.database, person):
+            assert row["experiment"] == "tone@2"
+            assert row["route_trail"].startswith(f"{row['variant']} (")
+            assert "of its user" in row["route_trail"]
+            found.setdefault(person, set()).add((row["variant"], row["provider"]))
+    assert all(len(kept) == 1 for kept in found.values())
+    assert set.union(*found.values()) == {("plain", "one"), ("warm", "two")}
+    # Another node says the same.
+    with RunningGateway(tmp_path_factory.mktemp("node"), settings(upstream)) as node:
+        for person in people[:4]:
+            body = ASKED.replace(b'"model"', b'"user": "%b", "model"' % person.encode())
+            ask(node, TONE, traced(person), body=body)
+            assert {(row["variant"], row["provider"]) for row in rows(node.database, person)} == found[person]
+
+
+def test_a_request_stays_with_its_variant_whoever_answers(
+    gateway: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    play(upstream, "one", *GOOD)
+    play(upstream, "two", *answer(b"{}", JSON, status=b"503 No"))
+    person = next(name for name in map(str, range(50)) if variant(gateway, f"seek {name}") == "warm")
+    ask(gateway, TONE, traced("crossed"), of_user(f"seek {person}"))
+    attempts = [(row["variant"], row["provider"]) for row in rows(gateway.database, "crossed")]
+    assert attempts == [("warm", "two"), ("warm", "one")]
+
+
+def variant(gateway: RunningGateway, person: str) -> str:
+    ask(gateway, TONE, traced(person), of_user(person))
+    name: str = rows(gateway.database, person)[0]["variant"]
+    return name
+
+
+def test_a_request_without_an_experiment_has_none(gateway: RunningGateway, upstream: UpstreamProcess) -> None:
+    play(upstream, "one", *GOOD)
+    ask(gateway, traced("unasked"))
+    [row] = rows(gateway.database, "unasked")
+    assert (row["experiment"], row["variant"]) == (None, None)
