@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -14,13 +13,10 @@ import regex
 
 from gateway.errors import BadInput
 from gateway.models.guardrails import CheckedMessage, CheckResult, GuardrailCheck, GuardrailStage
+from gateway.routing.check_limits import TOO_SLOW, search, seconds_left, start_clock
 from gateway.routing.check_parameters import MAX_COUNT, Parameters
-from gateway.routing.conditions import compile_pattern
 from gateway.wire import message_texts
 
-# Of a pattern on one message: both may come from a caller.
-MATCH_SECONDS = 0.1
-TOO_SLOW = f"the pattern took longer than {MATCH_SECONDS:g} s"
 # More JSON texts in one message are not looked at.
 MAX_JSON_TEXTS = 32
 
@@ -77,6 +73,7 @@ def _on_texts(given: Parameters, test: _TextTest) -> _Run:
         if message.fault is not None:
             return CheckResult(False, f"The text cannot be read: {message.fault}.", message.fault)
         explanation = "There is no text."
+        start_clock()
         for text in message.texts:
             try:
                 is_so, explanation = test(text)
@@ -93,7 +90,7 @@ def _regex_match(given: Parameters) -> _Run:
     pattern = given.pattern("rule")
 
     def test(text: str) -> tuple[bool, str]:
-        found = _search(pattern, text)
+        found = search(pattern, text)
         return found, "The pattern matches." if found else "The pattern does not match."
 
     return _on_texts(given, test)
@@ -154,56 +151,20 @@ def _json_keys(given: Parameters) -> _Run:
 
 
 def _json_schema(given: Parameters) -> _Run:
-    # It takes long to import, and few routes need it.
-    import jsonschema
-    import referencing
+    from gateway.routing.json_schemas import build_validator
 
-    schema = given.mapping("schema")
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except (jsonschema.SchemaError, RecursionError) as error:
-        message = getattr(error, "message", "it nests too deeply")
-        raise BadInput(f"is no JSON schema: {message[:200]}.", field=f"{given.path}.schema") from None
-
-    # The library's own searches have no time limit.
-    def pattern(_: Any, rule: str, instance: object, __: object) -> Iterator[jsonschema.ValidationError]:
-        if isinstance(instance, str) and not _matches(rule, instance):
-            yield jsonschema.ValidationError("does not match")
-
-    def pattern_properties(
-        validator: Any, rules: Mapping[str, Any], instance: object, _: object
-    ) -> Iterator[jsonschema.ValidationError]:
-        for rule, inner in rules.items():
-            for name, each in instance.items() if isinstance(instance, dict) else ():
-                if _matches(rule, name):
-                    yield from validator.descend(each, inner)
-
-    own = {"pattern": pattern, "patternProperties": pattern_properties}
-    build = jsonschema.validators.extend(jsonschema.Draft202012Validator, own)
-    # Without a way to fetch anything that a schema refers to.
-    validator, is_negated = build(schema, registry=referencing.Registry()), given.is_negated
+    fits, is_negated = build_validator(given.mapping("schema"), f"{given.path}.schema"), given.is_negated
 
     def test(text: str) -> tuple[bool, str]:
-        values = _json_values(text)
-        try:
-            is_so = any(validator.is_valid(value) for value in values)
-        except (referencing.exceptions.Unresolvable, RecursionError):
+        found = [fits(value) for value in _json_values(text)]
+        if None in found:
             # With `not` too.
             return is_negated, "The schema refers to what cannot be found."
-        if not values:
+        if not found:
             return is_negated, "There is no JSON."
-        return is_so, "A JSON text fits the schema." if is_so else "No JSON text fits the schema."
+        return any(found), "A JSON text fits the schema." if any(found) else "No JSON text fits the schema."
 
     return _on_texts(given, test)
-
-
-def _matches(rule: str, text: str) -> bool:
-    compiled = compile_pattern(rule)
-    return compiled is not None and _search(compiled, text)
-
-
-def _search(pattern: regex.Pattern[str], text: str) -> bool:
-    return pattern.search(text, timeout=MATCH_SECONDS, concurrent=True) is not None
 
 
 def _json_values(text: str) -> list[object]:
@@ -370,11 +331,12 @@ def _regex_replace(given: Parameters) -> _Run:
         return _GROUP.sub(lambda group: _group_of(found, group), replacement)
 
     def edit(text: str) -> str:
-        return pattern.sub(replace, text, timeout=MATCH_SECONDS, concurrent=True)
+        return pattern.sub(replace, text, timeout=seconds_left(), concurrent=True)
 
     def run(message: CheckedMessage) -> CheckResult:
         if message.fault is not None:
             return CheckResult(False, f"The text cannot be read: {message.fault}.", message.fault)
+        start_clock()
         try:
             if all(edit(text) == text for text in message.texts):
                 return CheckResult(True, "The pattern does not match.")

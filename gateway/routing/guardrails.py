@@ -1,5 +1,6 @@
 """Guardrails of a route: from Portkey's config language to checks, and what the checks of a message say."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,9 @@ from gateway.wire.message_texts import read_input_texts, read_output_texts
 
 # Of one list in a config.
 MAX_CHECKS = 50
+# Of all checks of a request or an answer that may be slow, together.
+MAX_RUN_SECONDS = 1.0
+_OUT_OF_TIME = CheckResult(False, "There was no time left for it.", "the checks before it took too long")
 # Longer texts are checked while others go on.
 MAX_DIRECT_BYTES = 16 * 1024
 
@@ -205,12 +209,15 @@ def run_guardrails(
         reread: returns a message with the texts of its edited body.
     """
     results: list[GuardrailResult] = []
+    ends_at = time.monotonic() + MAX_RUN_SECONDS
     for guardrail in guardrails:
         begun_us = now_us()
         check_results: list[CheckResult] = []
         seen = message
         for check in guardrail.checks:
-            checked = check.run(message if guardrail.is_sequential else replace(seen, body=message.body))
+            looked_at = message if guardrail.is_sequential else replace(seen, body=message.body)
+            is_late = check.is_slow and time.monotonic() > ends_at
+            checked = _OUT_OF_TIME if is_late else check.run(looked_at)
             check_results.append(checked)
             if checked.body is not None:
                 message = replace(message, body=checked.body)

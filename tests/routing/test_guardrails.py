@@ -216,6 +216,17 @@ def test_a_missing_message_is_made_for_a_prefix() -> None:
     assert made["messages"][0] == {"role": "system", "content": [{"type": "text", "text": "Be kind."}]}
 
 
+def test_checks_that_come_when_the_time_is_over_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.routing.guardrails.MAX_RUN_SECONDS", 0.05)
+    slow = {"id": "regexMatch", "parameters": {"rule": "(a|aa)+$"}}
+    quick = {"id": "notNull"}
+    text = "a" * 60 + "b"
+    [result], _ = check("chat.completions", chat(text), {"checks": [slow, slow, quick]})
+    assert [each.error for each in result.check_results] == [
+        "the check took longer than 0.1 s", "the checks before it took too long", None,
+    ]  # fmt: skip
+
+
 def test_a_result_tells_its_feedback_and_what_became_of_each_check() -> None:
     given = {
         "id": "fruit",
