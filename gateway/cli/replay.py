@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,8 @@ DEFAULT_PORT = 8788
 _READ_SECONDS = 600.0
 # How long a row may take to be stored once its answer has come, and whether an earlier run left one at all.
 _ROW_SECONDS, _LEFT_ROW_SECONDS = 30.0, 3.0
+# By how much the cost of an answer may outdo the worst that was seen.
+_MARGIN = 2.0
 _FIRST_LOOKS, _LOOK_SECONDS = (0.005, 0.01, 0.02), 0.05
 
 # In answers to what was sent to a provider.
@@ -247,7 +250,7 @@ async def _replay(
         with begun.open() as begun_before:
             conversations = await reader.conversations(where, limit)
             replay = _Replay(store, reader, sender, begun, budget)
-            await replay.prepare(begun_before)
+            await replay.prepare(begun_before, conversations)
             if await replay.run(conversations, parallel):
                 begun.remove()
         return await reader.compare(sender.run)
@@ -258,7 +261,7 @@ class _Replay:
     """A replay under way.
 
     Args:
-        budget: in US dollars; a request is sent only while it would hold what is under way at the dearest.
+        budget: in US dollars; a request is sent only while it holds the most that all under way may cost.
     """
 
     store: Store
@@ -269,18 +272,27 @@ class _Replay:
     skipped: Counter[str] = field(default_factory=Counter)
     _answers: dict[int, RequestRecord] = field(default_factory=dict)
     _spent: int = 0
+    # What an answer has cost at most, and how many times as much as its original.
     _dearest: int = 0
-    _under_way: int = 0
+    _ratio: float = 0.0
+    # By row, what requests under way may cost.
+    _reserved: dict[int, float] = field(default_factory=dict)
+    _has_first: asyncio.Event = field(default_factory=asyncio.Event)
     _is_out_of_budget: bool = False
 
-    async def prepare(self, begun_before: set[int]) -> None:
+    async def prepare(self, begun_before: set[int], conversations: Sequence[Replayable]) -> None:
         """Find out what an earlier run has done."""
         for row in begun_before:
             # It may have been stopped a moment ago, and the row of its last requests be on the way.
-            await self._row_of(row, _LEFT_ROW_SECONDS)
+            await self._rows_of(row, _LEFT_ROW_SECONDS)
         self._answers = await self.reader.answers(self.sender.run)
         self._spent = await self.reader.spent_nanousd(self.sender.run)
         self._dearest = max((each.cost_nanousd or 0 for each in self._answers.values()), default=0)
+        for record in (record for each in conversations for record in each.requests):
+            if record.cost_nanousd and (answer := self._answers.get(record.seq)) is not None:
+                self._ratio = max(self._ratio, (answer.cost_nanousd or 0) / record.cost_nanousd)
+        if self._dearest or self.budget is None:
+            self._has_first.set()
 
     async def run(self, conversations: Sequence[Replayable], parallel: int) -> bool:
         """Send what is not answered yet; tell whether nothing is left."""
@@ -317,33 +329,45 @@ class _Replay:
         if payload is None or reason is not None:
             self.skipped[str(reason)] += 1
             return True
-        self._dearest = max(self._dearest, record.cost_nanousd or 0)
-        if not self._has_room():
+        if not self._has_first.is_set() and self._reserved:
+            # What an answer costs shows with the first.
+            await self._has_first.wait()
+        most = self._most(record)
+        if self.budget is not None and (
+            self._spent + math.fsum(self._reserved.values()) + most > self.budget * NANOUSD_PER_USD
+        ):
             self._is_out_of_budget = True
             return False
-        self._under_way += 1
+        self._reserved[record.seq] = most
         try:
             self.begun.note(record.seq)
             await self.sender.send(record, payload.request_headers, payload.request_body)
-            stored = await self._row_of(record.seq, _ROW_SECONDS)
+            self._note(record, await self._rows_of(record.seq, _ROW_SECONDS))
         finally:
-            self._under_way -= 1
-        cost = 0 if stored is None else stored.cost_nanousd or 0
-        self._spent += cost
-        self._dearest = max(self._dearest, cost)
+            del self._reserved[record.seq]
+            self._has_first.set()
         return True
 
-    def _has_room(self) -> bool:
-        if self.budget is None:
-            return True
-        return self._spent + (self._under_way + 1) * self._dearest <= self.budget * NANOUSD_PER_USD
+    def _most(self, record: RequestRecord) -> float:
+        """Return what the next answer may cost: the dearest so far, or twice as often its original's cost."""
+        return max(self._dearest, _MARGIN * (self._ratio or 1.0) * (record.cost_nanousd or 0))
 
-    async def _row_of(self, row: int, seconds: float) -> RequestRecord | None:
+    def _note(self, record: RequestRecord, rows: Sequence[RequestRecord]) -> None:
+        if self.budget is not None and any(is_answered(row) and row.cost_nanousd is None for row in rows):
+            fix = "give its model a price under prices, or leave out --budget."
+            raise click.ClickException(f"what an answer of {rows[0].provider} costs is not known: {fix}")
+        cost = sum(row.cost_nanousd or 0 for row in rows)
+        self._spent += cost
+        self._dearest = max(self._dearest, cost)
+        if record.cost_nanousd:
+            self._ratio = max(self._ratio, cost / record.cost_nanousd)
+
+    async def _rows_of(self, row: int, seconds: float) -> list[RequestRecord]:
         # Rows are stored a moment behind their answers, and a database wakes nobody.
         ends_at = asyncio.get_running_loop().time() + seconds
         for pause in chain(_FIRST_LOOKS, repeat(_LOOK_SECONDS)):
-            found = await self.reader.row_of(replay_id(self.sender.run, row))
-            if found is not None or asyncio.get_running_loop().time() > ends_at:
+            found = await self.reader.rows_of(replay_id(self.sender.run, row))
+            if found or asyncio.get_running_loop().time() > ends_at:
                 return found
             await asyncio.sleep(pause)
         raise AssertionError("there is no end of looks")

@@ -149,16 +149,13 @@ class ReplayReader:
 
     async def spent_nanousd(self, run: str) -> int:
         """Return what all attempts of a replay have cost."""
-        total = 0
-        async for record in self._walk(Comparison(f"metadata.{RUN_KEY}", Op.EQ, run)):
-            total += record.cost_nanousd or 0
-        return total
+        where = Comparison(f"metadata.{RUN_KEY}", Op.EQ, run)
+        return sum([record.cost_nanousd or 0 async for record in self._walk(where)])
 
-    async def row_of(self, request_id: str) -> RequestRecord | None:
-        """Return the latest row of a request, None while it is not stored."""
+    async def rows_of(self, request_id: str) -> list[RequestRecord]:
+        """Return the rows of a request, one for each attempt, the latest first; none while it is not stored."""
         where = Comparison("request_id", Op.EQ, request_id)
-        found = await self._store.find_requests(where, Sort(), Page(1), None)
-        return found[0] if found else None
+        return await self._store.find_requests(where, Sort(), Page(PAGE_ROWS), None)
 
     async def compare(self, run: str) -> ReplayComparison:
         """Compare the answers of a replay with their originals."""

@@ -142,11 +142,21 @@ def test_a_killed_replay_goes_on_and_every_request_is_answered_once(
 
 
 def test_a_budget_is_not_passed(replayed: RunningGateway, upstream: UpstreamProcess) -> None:
-    # An answer costs 0.02 dollars.
-    stopped = replay(replayed, "--budget", "0.05", "--parallel", "2")
+    # An answer costs 0.02 dollars, and the next might cost twice as much.
+    stopped = replay(replayed, "--budget", "0.07", "--parallel", "2")
     assert stopped.returncode == 0, stopped.stderr
     assert "stopped at $0.040000, before the budget is passed." in stopped.stderr
     assert len(asked(upstream)) == 2
+    # Under the same name it goes on with a larger one.
+    assert "stopped at $0.080000" in replay(replayed, "--budget", "0.1").stderr
+    assert len(asked(upstream)) == 2
+
+
+def test_a_budget_without_a_price_is_refused(replayed: RunningGateway, upstream: UpstreamProcess) -> None:
+    play(upstream, "two", *answer(said("unpriced", "a new answer"), JSON))
+    refused = replay(replayed, "--budget", "1")
+    assert refused.returncode == 1
+    assert "what an answer of two costs is not known" in refused.stderr
 
 
 @pytest.mark.parametrize(
