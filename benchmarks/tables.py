@@ -18,6 +18,7 @@ from benchmarks.pages import PageFigures, TailFigures
 from benchmarks.partitions import Found
 from benchmarks.profile import Profile
 from benchmarks.questions import Answered
+from benchmarks.replays import ReplayProof
 from benchmarks.searches import Searched
 from benchmarks.slow_streams import SlowStreams
 from benchmarks.soak import Kept
@@ -315,6 +316,26 @@ def missed_table(rows: Sequence[Missed]) -> str:
     return table(head, lines, names=2)
 
 
+def replays_table(rows: Sequence[ReplayProof]) -> str:
+    """Return what became of requests whose replay was killed."""
+    head = ("requests", "kills", "once", "twice", "never", "broken off", "over budget", "spent $", "s")
+    lines = [
+        (
+            f"{row.requests:,}",
+            f"{row.kills:,}",
+            f"{row.once:,}",
+            f"{row.twice:,}",
+            f"{row.never:,}",
+            f"{row.broken_off:,}",
+            f"{row.over_budget:,}",
+            f"{row.spent_usd:.4f}",
+            f"{row.seconds:,.0f}",
+        )
+        for row in rows
+    ]
+    return table(head, lines, names=0)
+
+
 def webhooks_table(rows: Sequence[WebhookCost]) -> str:
     """Return what requests cost beside a queue of messages."""
     head = ("queue", "CPU-µs a request", "requests/s", "p50 ms", "p99 ms", "messages/s")
@@ -387,6 +408,7 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "searches": searches_table,
     "pages": pages_table,
     "tail": tail_table,
+    "replays": replays_table,
     "webhooks": webhooks_table,
     "outages": outages_table,
     "exports": exports_table,

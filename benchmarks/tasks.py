@@ -28,6 +28,7 @@ from benchmarks.plan import Plan
 from benchmarks.postgres_server import postgres_server
 from benchmarks.profile import profile
 from benchmarks.questions import ask_all
+from benchmarks.replays import measure_replays
 from benchmarks.searches import measure_searches
 from benchmarks.slow_streams import measure_slow_streams
 from benchmarks.soak import soak
@@ -125,6 +126,10 @@ def _alerts(plan: Plan, folder: Path, say: Say) -> Results:
     return {"alerts-false": false_alarms, "alerts-missed": missed}
 
 
+def _replays(plan: Plan, folder: Path, say: Say) -> Results:
+    return {"replays": measure_replays(folder, say)}
+
+
 def _webhooks(plan: Plan, folder: Path, say: Say) -> Results:
     return {"webhooks": measure_webhooks(folder, say)}
 
@@ -185,6 +190,7 @@ TASKS = {
     "searches": Task("what searches leave behind that nobody waits for", _searches, is_long=True),
     "pages": Task("how long each page takes beside a month of requests", _pages, is_long=True),
     "alerts": Task("how often alerts fire falsely, and what they miss", _alerts, is_long=True),
+    "replays": Task("whether a replay that is killed answers every request once", _replays, is_long=True),
     "webhooks": Task("what requests cost while 10,000 messages to webhooks wait", _webhooks, is_long=True),
     "outages": Task("what becomes of requests while the store is away for minutes", _outages, is_long=True),
     "exports": Task("how long files of a month of requests take, and what memory", _exports, is_long=True),
