@@ -22,13 +22,13 @@ from benchmarks.lineup import Say
 from benchmarks.processes import Failed, Server, free_port
 
 REQUESTS = 1_000
-_TURNS = 4
-_ANSWER_TOKENS = 8
+_TURNS = 2
+_ANSWER_TOKENS = 2
 # Dollars for a million tokens; an original is answered by the demo at the same price.
 _PRICE = 100.0
 # The first budget holds about half of the requests, the last one all of them.
-_BUDGETS = (2.0, 100.0)
-_FIRST_KILL_SECONDS, _LAST_KILL_SECONDS = 2.0, 9.0
+_BUDGETS = (1.5, 100.0)
+_FIRST_KILL_SECONDS, _LAST_KILL_SECONDS = 5.0, 25.0
 _MODEL, _RUN, _SEED = "small", "proof", 18
 
 
