@@ -384,7 +384,7 @@ class Node(RuleBasedStateMachine):
 
 def test_whatever_dies_each_row_is_stored_once_and_seen_after_its_answer() -> None:
     examples = int(os.environ.get("CRASH_EXAMPLES", "25"))
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Node,
         settings=settings(
             max_examples=examples,
