@@ -186,7 +186,7 @@ class KeyConfig(Section):
     tenant: str | None = Field(default=None, min_length=1, max_length=128)
     """Restricts the key to this tenant's rows."""
     limits: fields.LimitTexts = ()
-    """Limits of requests, tokens or usd per minute, hour, day or month, such as [600 requests/minute, 25
+    """Limits of requests, tokens or usd per minute, hour, day, week or month, such as [600 requests/minute, 25
     usd/month]."""
     payloads: fields.Payloads | None = None
     """Overrides storage.payloads for this key."""

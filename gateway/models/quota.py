@@ -35,14 +35,18 @@ class Window(StrEnum):
     MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
+    # From Monday on.
+    WEEK = "week"
     MONTH = "month"
 
     def start_us(self, at_us: int) -> int:
         at = to_datetime(at_us).replace(second=0, microsecond=0)
         if self is not Window.MINUTE:
             at = at.replace(minute=0)
-        if self in (Window.DAY, Window.MONTH):
+        if self in (Window.DAY, Window.WEEK, Window.MONTH):
             at = at.replace(hour=0)
+        if self is Window.WEEK:
+            at -= timedelta(days=at.weekday())
         if self is Window.MONTH:
             at = at.replace(day=1)
         return to_us(at)
@@ -56,8 +60,15 @@ class Window(StrEnum):
         start = to_datetime(self.start_us(at_us))
         if self is Window.MONTH:
             return to_us((start + _LONGEST_MONTH).replace(day=1))
-        lengths = {Window.MINUTE: timedelta(minutes=1), Window.HOUR: timedelta(hours=1)}
-        return to_us(start + lengths.get(self, timedelta(days=1)))
+        return to_us(start + _LENGTHS[self])
+
+
+_LENGTHS = {
+    Window.MINUTE: timedelta(minutes=1),
+    Window.HOUR: timedelta(hours=1),
+    Window.DAY: timedelta(days=1),
+    Window.WEEK: timedelta(weeks=1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,7 @@ class Quota:
         match = _QUOTA_TEXT.fullmatch(text.strip().lower())
         if match is None or match["unit"] not in set(Unit) or match["window"] not in set(Window):
             raise ValueError(
-                "must be a number of requests, tokens or usd per minute, hour, day or month, such as "
+                "must be a number of requests, tokens or usd per minute, hour, day, week or month, such as "
                 "600 requests/minute or 25 usd/month"
             )
         unit = Unit(match["unit"])

@@ -44,7 +44,7 @@ from .conftest import PROVIDER, Refuse
         (
             "keys: [{name: a, key: k, role: proxy, limits: [lots]}]",
             "2:48: keys[0].limits[0]: found 'lots'; must be a number of requests, tokens or usd per minute, hour, "
-            "day or month, such as 600 requests/minute or 25 usd/month",
+            "day, week or month, such as 600 requests/minute or 25 usd/month",
         ),
         (
             "prices: {m: {output: 1}}",

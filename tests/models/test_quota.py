@@ -38,7 +38,7 @@ def test_a_limit_is_read_as_it_is_written(text: str, limit: Quota, written: str)
 @pytest.mark.parametrize(
     "text",
     [
-        "", "600", "600/minute", "-1 requests/minute", "600 calls/minute", "600 requests/week", "1e3 requests/day",
+        "", "600", "600/minute", "-1 requests/minute", "600 calls/minute", "600 requests/year", "1e3 requests/day",
         "600 requests per minute", "1.5 requests/minute", "0.5 tokens/day", "0.0000000001 usd/day",
         "600 requests/minute, 1 usd/day",
     ],
@@ -54,6 +54,7 @@ def test_what_is_no_limit_is_refused_with_what_one_looks_like(text: str) -> None
         (Window.MINUTE, datetime(2024, 2, 29, 23, 59, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
         (Window.HOUR, datetime(2024, 2, 29, 23, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
         (Window.DAY, datetime(2024, 2, 29, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
+        (Window.WEEK, datetime(2024, 2, 26, tzinfo=UTC), datetime(2024, 3, 4, tzinfo=UTC)),
         (Window.MONTH, datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)),
     ],
 )
