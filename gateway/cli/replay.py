@@ -18,7 +18,7 @@ import httpx
 import orjson
 
 from gateway.cli import filters
-from gateway.cli.options import MAX_NAME, open_existing_store, pass_store_url
+from gateway.cli.options import MAX_NAME, open_existing_store, pass_store_url, run_on_store
 from gateway.cli.output import Column, Table, print_lines
 from gateway.client.gateway_client import DEFAULT_URL
 from gateway.errors import BadInput, Conflict
@@ -79,6 +79,9 @@ _COLUMNS = (
     "--parallel", type=click.IntRange(1, 256), default=4, show_default=True, help="Conversations at a time."
 )
 @click.option("--limit", type=click.IntRange(1), help="Most requests, in whole conversations.")
+@click.option(
+    "--mirror", metavar="ROUTE", help="Compare what the mirror of a route answered; nothing is sent."
+)
 @click.option("--serve", "is_server", is_flag=True, help="Answer requests with the answers that are logged.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="With --serve."
@@ -95,6 +98,7 @@ def replay_command(
     per_minute: float | None,
     parallel: int,
     limit: int | None,
+    mirror: str | None,
     is_server: bool,
     port: int,
     where: tuple[str, ...],
@@ -112,15 +116,16 @@ def replay_command(
     if is_server:
         asyncio.run(_serve(url, condition, port))
         return
-    if against is None:
-        raise click.UsageError("Missing option '--against', or '--serve'.")
-    run = name or against
-    if not (0 < len(run) <= MAX_NAME and run.isprintable()):
-        raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field="--name")
-    pace = _Pace(per_minute)
-    compared = asyncio.run(
-        _replay(url, condition, limit, _Sender(gateway_url, api_key, against, run, pace), budget, parallel)
-    )
+    if mirror is not None:
+        compared = run_on_store(url, lambda store: ReplayReader(store).compare_mirror(mirror, condition))
+    elif against is not None:
+        run = name or against
+        if not (0 < len(run) <= MAX_NAME and run.isprintable()):
+            raise BadInput(f"must be 1 to {MAX_NAME} printable characters.", field="--name")
+        sender = _Sender(gateway_url, api_key, against, run, _Pace(per_minute))
+        compared = asyncio.run(_replay(url, condition, limit, sender, budget, parallel))
+    else:
+        raise click.UsageError("Missing option '--against', '--mirror' or '--serve'.")
     if is_json:
         click.echo(orjson.dumps(asdict(compared)).decode())
     else:

@@ -188,6 +188,9 @@ RouteNode = RouteTarget | RouteStrategy
 
 MIRROR_PATH = "config.mirror"
 
+# In the metadata of a mirrored request: the id of the request that its caller sent.
+MIRROR_OF = "mirror_of"
+
 
 @dataclass(frozen=True, slots=True)
 class Mirror:

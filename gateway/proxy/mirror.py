@@ -12,7 +12,7 @@ import structlog
 from gateway.errors import UpstreamError, UpstreamTimeout
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, is_model_call
 from gateway.models.ids import content_id, new_id
-from gateway.models.route import Mirror
+from gateway.models.route import MIRROR_OF, Mirror
 from gateway.proxy.call import Call
 from gateway.recording.capture import Capture
 from gateway.routing.plan import Target
@@ -24,9 +24,6 @@ log = structlog.get_logger("gateway.proxy")
 
 # What may be under way at a time; beyond it requests are not mirrored, so that callers have the process.
 MAX_UNDER_WAY, MAX_BYTES = 64, 64 * 1024 * 1024
-
-# In the metadata of a mirrored request: the id of the request that its caller sent.
-MIRROR_OF = "mirror_of"
 
 STOPPED = "the gateway was stopped before the mirror had answered"
 

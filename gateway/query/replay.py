@@ -4,11 +4,13 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from typing import Any
 
 from gateway.models.exchange import NO_OPT_OUT, Outcome
-from gateway.models.filters import AllOf, Comparison, Filter, Op, Page, Sort
+from gateway.models.filters import AllOf, Comparison, Filter, Not, Op, Page, Sort
 from gateway.models.ids import content_id
 from gateway.models.request import NANOUSD_PER_USD, Payload, RequestRecord
+from gateway.models.route import MIRROR_OF
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.requests import conversation_of
 from gateway.query.statistics import ALPHA, Estimate, student_quantile
@@ -121,9 +123,9 @@ class ReplayReader:
         return _limited(found, limit)
 
     async def _rows(self, where: Filter) -> AsyncIterator[RequestRecord]:
-        """Yield good answers of models that are no replays themselves."""
-        no_replay = Comparison(f"metadata.{RUN_KEY}", Op.EQ, None)
-        async for record in self._walk(AllOf((where, no_replay))):
+        """Yield good answers of models that repeat no other request."""
+        own = [Comparison(f"metadata.{key}", Op.EQ, None) for key in (RUN_KEY, MIRROR_OF)]
+        async for record in self._walk(AllOf((where, *own))):
             if record.method == "POST" and record.endpoint in _MODEL_ENDPOINTS and is_answered(record):
                 yield record
 
@@ -160,21 +162,33 @@ class ReplayReader:
     async def compare(self, run: str) -> ReplayComparison:
         """Compare the answers of a replay with their originals."""
         answers = await self.answers(run)
-        good = {row: answer for row, answer in answers.items() if is_answered(answer)}
-        pairs = [pair async for pair in self._pairs(good)]
+        return await self._compare(run, "seq", answers)
+
+    async def compare_mirror(self, route: str, where: Filter) -> ReplayComparison:
+        """Compare the answers of a route's mirror to matching requests with what their callers got."""
+        is_mirrored = Not(Comparison(f"metadata.{MIRROR_OF}", Op.EQ, None))
+        own = AllOf((where, Comparison("route", Op.EQ, route), is_mirrored))
+        answers = {str(record.metadata[MIRROR_OF]): record async for record in self._walk(own)}
+        return await self._compare(route, "request_id", answers)
+
+    async def _compare(
+        self, name: str, column: str, answers: Mapping[int, RequestRecord] | Mapping[str, RequestRecord]
+    ) -> ReplayComparison:
+        good = {key: answer for key, answer in answers.items() if is_answered(answer)}
+        pairs = [pair async for pair in self._pairs(column, good)]
         measured = (measure(pairs) for measure in _MEASURES)
         differences = tuple(each for each in measured if each is not None)
-        return ReplayComparison(run, len(pairs), len(answers) - len(good), differences)
+        return ReplayComparison(name, len(pairs), len(answers) - len(good), differences)
 
-    async def _pairs(self, answers: Mapping[int, RequestRecord]) -> AsyncIterator[Pair]:
-        rows = sorted(answers)
-        for start in range(0, len(rows), PAGE_ROWS):
-            part = tuple(rows[start : start + PAGE_ROWS])
-            where = Comparison("seq", Op.IN, part)
-            found = await self._store.find_requests(where, _OLDEST_FIRST, Page(PAGE_ROWS), None)
-            judged = await self._store.feedback_summaries([record.seq for record in found])
-            for original in found:
-                answer = answers[original.seq]
+    async def _pairs(self, column: str, answers: Mapping[Any, RequestRecord]) -> AsyncIterator[Pair]:
+        """Yield answers with their originals, by the value of a column of these."""
+        keys = sorted(answers)
+        for start in range(0, len(keys), _GROUPS_AT_ONCE):
+            where = Comparison(column, Op.IN, tuple(keys[start : start + _GROUPS_AT_ONCE]))
+            originals = {getattr(record, column): record async for record in self._walk(where)}
+            judged = await self._store.feedback_summaries([record.seq for record in originals.values()])
+            for key, original in originals.items():
+                answer = answers[key]
                 near = await self._nearness(original, answer) if original.seq in judged else None
                 yield Pair(original, answer, near)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.cli.command import run_gateway
 from tests.gateway_fixtures import closed_port
 from tests.gateway_process import RunningGateway
 from tests.log_reader import eventually, rows
@@ -132,6 +135,26 @@ def test_a_share_is_mirrored(mirrored: RunningGateway, upstream: UpstreamProcess
     eventually(lambda: mirrors(mirrored, "last"))
     # Six standard deviations around 18.
     assert 0 < len(mirrors(mirrored, "share")) < 40
+
+
+def test_the_answers_of_a_mirror_are_compared_with_those_of_callers(
+    mirrored: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    play(upstream, "two", *answer(SAID.replace(b'"completion_tokens":2', b'"completion_tokens":5'), JSON))
+    asked = ("--where", "metadata.team=a", "--since")
+    with sqlite3.connect(f"file:{mirrored.database}?mode=ro", uri=True) as store:
+        [newest] = store.execute("SELECT max(started_at_us) FROM requests").fetchone()
+    since = datetime.fromtimestamp((newest + 1) / 1e6, UTC).isoformat()
+    for number in range(2):
+        ask(mirrored, "all", f"compared-{number}")
+        eventually(partial(mirrors, mirrored, f"compared-{number}"))
+    where = ("--storage", f"sqlite:///{mirrored.database}", "--mirror", "all", *asked, since, "--json")
+    done = run_gateway("replay", *where, cwd=mirrored.database.parent)
+    assert done.returncode == 0, done.stderr
+    compared = json.loads(done.stdout)
+    assert (compared["run"], compared["pairs"], compared["failed"]) == ("all", 2, 0)
+    [length] = [each for each in compared["differences"] if each["measure"] == "length"]
+    assert (length["original"], length["answer"]) == (2.0, 5.0)
 
 
 def test_a_caller_brings_no_mirror_along(mirrored: RunningGateway) -> None:
