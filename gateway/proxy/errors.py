@@ -5,6 +5,7 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, UpgradeNotSupported
 from gateway.models.exchange import Identity
+from gateway.models.guardrails import DENIED_STATUS
 from gateway.proxy.request_head import identity_fields
 from gateway.routing.guardrails import GuardrailDenied
 from gateway.web.middleware import error_headers
@@ -43,8 +44,14 @@ def render_error(
     body = _error_body(error, endpoint, identity, user_agent)
     if isinstance(error, GuardrailDenied):
         body["hook_results"] = error.hook_results
+    # The standard has no reason for it.
+    reason = "Hooks Failed" if error.status == DENIED_STATUS else None
     response = web.Response(
-        status=error.status, body=orjson.dumps(body), content_type="application/json", headers=headers
+        status=error.status,
+        reason=reason,
+        body=orjson.dumps(body),
+        content_type="application/json",
+        headers=headers,
     )
     if isinstance(error, UpgradeNotSupported):
         response.force_close()

@@ -23,6 +23,7 @@ PAGES = [
         "webhooks.md",
         "exports.md",
         "outages.md",
+        "replays.md",
     )
 ]
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"

@@ -89,6 +89,7 @@ def test_a_denied_request_is_not_sent(
     answered = ask(guarded, {"input_guardrails": [{**BAD, **DENIES}]}, "bad words", traced(trace), path=path)
     body = json.loads(answered.body)
     assert (answered.status, body["error"]["type"]) == (446, "hooks_failed")
+    assert answered.reason == b"Hooks Failed"
     assert body["error"]["message"] == (
         "the guardrail 'input_guardrails[0]' (default.contains failed) denied the request."
     )
