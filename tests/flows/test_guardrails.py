@@ -235,6 +235,23 @@ def test_texts_are_replaced_before_they_are_sent_and_before_they_are_given(
     assert sent.body.startswith(b'{"model": "m1", ')
 
 
+def test_cached_answers_are_checked_again_and_bad_ones_are_not_kept(
+    guarded: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    def asked(config: dict[str, Any], text: str) -> tuple[int, list[bytes], int]:
+        answered = ask(guarded, {"cache": {"mode": "simple"}, **config}, text)
+        return answered.status, answered.values(b"x-portkey-cache-status"), len(upstream.take())
+
+    play(upstream, "one", "a bad answer")
+    assert asked({"output_guardrails": [{**BAD, **DENIES}]}, "cached") == (446, [], 1)
+    assert asked({"output_guardrails": [{**BAD, **WAITS}]}, "cached") == (246, [b"MISS"], 1)
+    assert asked({}, "cached")[:2] == (200, [b"MISS"])
+    # What was kept for those who do not mind is no way around a guardrail.
+    eventually(lambda: asked({}, "cached")[1] == [b"HIT"])
+    assert asked({"output_guardrails": [{**BAD, **DENIES}]}, "cached") == (446, [], 0)
+    assert asked({"output_guardrails": [{**BAD, **WAITS}]}, "cached") == (246, [b"HIT"], 0)
+
+
 def test_what_guardrails_cannot_check_is_refused(guarded: RunningGateway) -> None:
     config = {"input_guardrails": [{**BAD, **DENIES}]}
     answered = ask(guarded, {"input_guardrails": ["pg-123"]})
