@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.alerts import FalseAlarms, Missed
 from benchmarks.bodies import Body
 from benchmarks.compare import Added, Row
+from benchmarks.experiments import FalseWinners, TrueWinners
 from benchmarks.exports import ExportFigures
 from benchmarks.filling import Growth
 from benchmarks.half_rate import HalfRate
@@ -26,6 +27,7 @@ from benchmarks.storing import Stored
 from benchmarks.streams import Streams
 from benchmarks.vitals import Trend, Vitals
 from benchmarks.webhooks import WebhookCost
+from gateway.query.statistics import Estimate
 
 NOTHING = "–"
 
@@ -392,6 +394,31 @@ def exports_table(rows: Sequence[ExportFigures]) -> str:
     return table(head, lines, names=1)
 
 
+def false_winners_table(rows: Sequence[FalseWinners]) -> str:
+    """Return how often equal variants had a winner."""
+    head = ("votes", "runs", "people", "looks a run", "false winners %", "t test of all votes %")
+    lines = [
+        (row.world, f"{row.runs:,}", str(row.people), f"{row.looks / row.runs:,.0f}", _percent(row.found),
+         _percent(row.naive)) for row in rows
+    ]  # fmt: skip
+    return table(head, lines, names=1)
+
+
+def true_winners_table(rows: Sequence[TrueWinners]) -> str:
+    """Return what a true difference takes."""
+    head = ("means", "runs", "t test at its end", "planned", "median", "found by then %", "wrong %")
+    lines = [
+        (f"{row.means[0]:g}, {row.means[1]:g}", f"{row.runs:,}", f"{row.fixed:,}", f"{row.planned:,}",
+         f"{row.median:,}", _percent(row.found), _percent(row.wrong)) for row in rows
+    ]  # fmt: skip
+    return table(head, lines, names=1)
+
+
+def _percent(found: Estimate) -> str:
+    low, high = (100 * (each or 0.0) for each in (found.low, found.high))
+    return f"{100 * found.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
 TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "comparison": comparison_table,
     "added": added_table,
@@ -412,6 +439,8 @@ TABLES: Mapping[str, Callable[[Sequence[Any]], str]] = {
     "webhooks": webhooks_table,
     "outages": outages_table,
     "exports": exports_table,
+    "experiments-false": false_winners_table,
+    "experiments-true": true_winners_table,
     "memory": memory_table,
     "profile": profile_text,
     "million": million_table,

@@ -16,6 +16,7 @@ from benchmarks.compare import added, compare
 from benchmarks.contestant import Contestant
 from benchmarks.contestants import DIRECT, GATEWAY
 from benchmarks.copying import measure_copying
+from benchmarks.experiments import measure_experiments
 from benchmarks.exports import measure_exports
 from benchmarks.half_rate import measure_half_rate
 from benchmarks.lineup import Running, Say, running, warm_up
@@ -175,6 +176,11 @@ def _others(plan: Plan) -> list[Contestant]:
     return [contestant for contestant in plan.contestants if contestant is not DIRECT]
 
 
+def _experiments(plan: Plan, folder: Path, say: Say) -> Results:
+    false, true = measure_experiments(say)
+    return {"experiments-false": false, "experiments-true": true}
+
+
 TASKS = {
     "compare": Task("everybody under every load", _compare),
     "half-rate": Task("what is added when half as busy as can be", _half_rate),
@@ -194,6 +200,9 @@ TASKS = {
     "webhooks": Task("what requests cost while 10,000 messages to webhooks wait", _webhooks, is_long=True),
     "outages": Task("what becomes of requests while the store is away for minutes", _outages, is_long=True),
     "exports": Task("how long files of a month of requests take, and what memory", _exports, is_long=True),
+    "experiments": Task(
+        "how often an experiment calls a false winner, and what true ones take", _experiments, is_long=True
+    ),
     "memory": Task("whether memory grows with the requests served", _memory),
     "profile": Task("which functions the gateway's time goes to", _profile),
     "soak": Task(

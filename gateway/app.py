@@ -38,6 +38,7 @@ from gateway.datasets.format_exporter import NATIVE, FormatExporter
 from gateway.datasets.row_process import Helping
 from gateway.datasets.services import ExportServices
 from gateway.datasets.versions import DatasetService
+from gateway.experiments.reader import ExperimentReader
 from gateway.feedback.guardrails import GuardrailFeedbackWriter
 from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
@@ -271,6 +272,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
                 form_pages,
                 export_services,
                 AutomationServices(alerts, webhooks, rules),
+                ExperimentReader(store, lambda: list(proxy.settings.routes.routes.values())),
             ),
             logs.portkey_logs_api(
                 log_ingestion, readers.requests, export_jobs, links, url_lookup, max_body_bytes
@@ -345,6 +347,7 @@ def _build_apis(
     form_pages: FormPages,
     export_services: ExportServices,
     automation: AutomationServices,
+    experiments: ExperimentReader,
 ) -> list[Api]:
     max_body_bytes = config.server.max_feedback_bytes
     queue, agreement = ReviewQueue(store), AgreementReader(store)
@@ -360,6 +363,7 @@ def _build_apis(
         agreement,
         export_services,
         automation,
+        experiments,
     )
     lists = [each for each in native.endpoints if each.method == "GET"]
     # The native API first, since the first one answers unknown paths.

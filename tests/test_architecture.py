@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "gateway"
 
 MODELS = {"models", "errors", "periodic"}
-RULES = {"alerts", "auth", "datasets", "feedback", "query", "recording", "reviews", "routing"}
+RULES = {"alerts", "auth", "datasets", "experiments", "feedback", "query", "recording", "reviews", "routing"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": MODELS | {"query", "store"},
     "alerts": MODELS | {"query", "store", "upstream"},
     "reviews": MODELS | {"query", "store"},
+    "experiments": MODELS | {"query", "store"},
     "recording": MODELS | {"store", "wire"},
     "routing": MODELS | {"store", "upstream", "wire"},
     "telemetry": MODELS | {"store", "wire"},
@@ -173,8 +174,9 @@ LISTS = {"gateway.store.sql_store"}
 # Resources and roles that several packages have a module of, under one name.
 SHARED_NAMES = {
     "alerts", "anthropic", "audit", "automation", "compare", "connection", "conversation", "credentials",
-    "datasets", "dialect", "erasure", "errors", "export", "exports", "feedback", "feedback_form", "files",
-    "filters", "formats", "groups", "guardrails", "imported", "imports", "ingester", "ingestion", "keys", "logs",
+    "datasets", "dialect", "erasure", "errors", "experiments", "export", "exports", "feedback",
+    "feedback_form", "files", "filters", "formats", "groups", "guardrails", "imported", "imports", "ingester",
+    "ingestion", "keys", "logs",
     "maintenance", "metrics", "models", "network", "openai", "overview", "preview", "replay", "report", "request",
     "requests", "response", "reviews", "route", "routes", "rules", "schemas", "search", "storage", "store",
     "tail", "users", "webhooks", "websocket",

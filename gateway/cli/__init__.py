@@ -66,6 +66,7 @@ INTERRUPTED = 130
         "serve": ("gateway.cli.serve", "Run the gateway."),
         "check": ("gateway.cli.check", "Check a configuration, and show its effect."),
         "route": ("gateway.cli.route", "Show where a route sends a request, and why."),
+        "experiments": ("gateway.cli.experiments", "Show which variant is better, and plan experiments."),
         "doctor": ("gateway.cli.doctor", "Find problems of a deployment, with their fixes."),
         "keys": ("gateway.cli.keys", "Create, list and revoke gateway keys."),
         "feedback": ("gateway.cli.feedback", "Add, list and rescale feedback."),

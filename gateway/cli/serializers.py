@@ -8,6 +8,7 @@ from gateway.alerts.definition import AlertView
 from gateway.alerts.preview import Preview
 from gateway.api.native.alerts import AlertEventShape, AlertShape, PreviewReply
 from gateway.api.native.audit import AuditRow
+from gateway.api.native.experiments import ExperimentShape
 from gateway.api.native.feedback import FeedbackWithTexts
 from gateway.api.native.http_responses import to_csv
 from gateway.api.native.report import ReportReply
@@ -15,6 +16,7 @@ from gateway.api.native.reviews import AgreementReply
 from gateway.api.native.rules import RuleShape
 from gateway.api.native.schemas import LoggedRow, ReviewShape, logged_rows
 from gateway.api.native.webhooks import DeliveryShape, WebhookShape
+from gateway.experiments.results import ExperimentResult
 from gateway.models.alerts import AlertEvent
 from gateway.models.audit import AuditEntry
 from gateway.models.feedback import Feedback, FeedbackSummary
@@ -50,6 +52,11 @@ def review_lines(reviews: Iterable[Review]) -> Iterator[str]:
 def agreement_lines(agreement: Agreement) -> Iterator[str]:
     """Return the agreement as in `GET /api/v1/reviews/agreement`, in one line."""
     yield _json_line(AgreementReply.of(agreement))
+
+
+def experiment_lines(found: Iterable[ExperimentResult]) -> Iterator[str]:
+    """Return the experiments as in `GET /api/v1/experiments`, a line each."""
+    return (_json_line(ExperimentShape.of(each)) for each in found)
 
 
 def alert_lines(views: Iterable[AlertView]) -> Iterator[str]:
@@ -116,6 +123,12 @@ def _with_texts(given: Iterable[Feedback], texts: Mapping[str, RequestTexts]) ->
 
 
 def _json_line(
-    shape: LoggedRow | FeedbackWithTexts | AuditRow | ReviewShape | AgreementReply | _AlertShape,
+    shape: LoggedRow
+    | FeedbackWithTexts
+    | AuditRow
+    | ReviewShape
+    | AgreementReply
+    | _AlertShape
+    | ExperimentShape,
 ) -> str:
     return orjson.dumps(shape.model_dump()).decode()

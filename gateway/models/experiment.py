@@ -7,7 +7,6 @@ from gateway.models.exchange import value_class
 from gateway.models.feedback import Source
 
 DEFAULT_ALPHA = 0.05
-DEFAULT_HOLDOUT = 0.1
 
 MIN_VARIANTS, MAX_VARIANTS = 2, 8
 
@@ -35,13 +34,6 @@ class Goal(StrEnum):
     SHARE_POSITIVE = "share_positive"
 
 
-class ExperimentMode(StrEnum):
-    """Whether the split stays, or ends with the winner."""
-
-    FIXED = "fixed"
-    BEST_ARM = "best_arm"
-
-
 @value_class(kw_only=True)
 class Limits:
     """What a variant may not pass to win; None: no limit."""
@@ -59,7 +51,6 @@ class Experiment:
     Args:
         variants: their names.
         alpha: most probability of ever calling a variant the winner that is not better than all others.
-        holdout: share of units that keep their variant once there is a winner.
         source: whose feedback counts.
     """
 
@@ -70,9 +61,7 @@ class Experiment:
     shares: tuple[float, ...]
     unit: Unit = Unit.USER
     goal: Goal = Goal.SCORE
-    mode: ExperimentMode = ExperimentMode.FIXED
     alpha: float = DEFAULT_ALPHA
-    holdout: float = DEFAULT_HOLDOUT
     limits: Limits = field(default_factory=Limits)
     source: Source = Source.HUMAN
 

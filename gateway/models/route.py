@@ -243,6 +243,11 @@ class Route:
             object.__setattr__(self, name, value)
 
     @property
+    def variants(self) -> Sequence[RouteNode]:
+        """Those of its experiment, in the order of their names there."""
+        return () if isinstance(self.root, RouteTarget) else self.root.targets
+
+    @property
     def targets(self) -> tuple[RouteTarget, ...]:
         return self.leaves if self.mirror is None else (*self.leaves, self.mirror.target)
 

@@ -35,7 +35,7 @@ def rank_for_session(session: str, targets: Sequence[RouteNode]) -> list[RouteNo
 
 
 def assign_variant(experiment: Experiment, unit: str, targets: Sequence[RouteNode]) -> RouteNode:
-    """Return the variant of a unit: the same in every process until the version or the weights change."""
+    """Return the variant of a unit, alike in every process."""
     return rank_for_session(f"{experiment.label}\0{unit}", targets)[0]
 
 

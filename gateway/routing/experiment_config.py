@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.errors import BadInput
 from gateway.models import experiment as experiments
-from gateway.models.experiment import Experiment, ExperimentMode, Goal, Limits, Unit
+from gateway.models.experiment import Experiment, Goal, Limits, Unit
 from gateway.models.feedback import Source
 from gateway.routing.config_faults import first_fault
 
@@ -28,9 +28,7 @@ class _Experiment(_Strict):
     version: int | _Name = 1
     unit: Unit = Unit.USER
     goal: Goal = Goal.SCORE
-    mode: ExperimentMode = ExperimentMode.FIXED
     alpha: float = Field(experiments.DEFAULT_ALPHA, ge=0.001, le=0.2)
-    holdout: float = Field(experiments.DEFAULT_HOLDOUT, ge=0, le=0.5)
     guardrails: _Limits = Field(default_factory=_Limits)
     source: Source = Source.HUMAN
     variants: tuple[dict[str, Any], ...]
@@ -67,9 +65,7 @@ def parse_experiment(given: object, name: str, field: str) -> tuple[Experiment, 
         shares=tuple(each.weight / total for each in variants),
         unit=settings.unit,
         goal=settings.goal,
-        mode=settings.mode,
         alpha=settings.alpha,
-        holdout=settings.holdout,
         limits=Limits(**settings.guardrails.model_dump()),
         source=settings.source,
     )

@@ -65,8 +65,8 @@ def test_what_is_not_flat_stands_out() -> None:
 
 def test_long_tasks_are_done_only_where_they_are_asked_for() -> None:
     assert {name for name, task in TASKS.items() if task.is_long} == {
-        "alerts", "copying", "exports", "million", "outages", "pages", "partitions", "replays", "searches",
-        "server-questions", "soak", "webhooks",
+        "alerts", "copying", "experiments", "exports", "million", "outages", "pages", "partitions", "replays",
+        "searches", "server-questions", "soak", "webhooks",
     }  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.cli.command import run_gateway
 from tests.flows.test_routes import ASKED, GOOD, JSON, ask, play, traced
 from tests.gateway_process import RunningGateway
 from tests.log_reader import rows
@@ -96,3 +100,54 @@ def test_a_request_without_an_experiment_has_none(gateway: RunningGateway, upstr
     ask(gateway, traced("unasked"))
     [row] = rows(gateway.database, "unasked")
     assert (row["experiment"], row["variant"]) == (None, None)
+
+
+VOTED = {
+    "variants": [{"name": "plain", "provider": "one"}, {"name": "warm", "provider": "two"}],
+    "version": 7,
+}
+# How many of ten people like the answers of each provider.
+LIKED = {"one": 3, "two": 9}
+
+
+def test_the_better_variant_wins_by_votes_of_three_dialects_and_stays_after_a_restart(
+    upstream: UpstreamProcess, tmp_path: Path
+) -> None:
+    for script in ("one", "two"):
+        play(upstream, script, *GOOD)
+    config = settings(upstream) | {"routes": {"quality": {"experiment": VOTED}}}
+    with RunningGateway(tmp_path, config) as gateway:
+        # Nobody wins before they have voted.
+        assert result(gateway)["summary"].startswith("Nothing can be said yet")
+        for number in range(90):
+            vote(gateway, number)
+        found = result(gateway)
+        assert found["winner"] == "warm", found["summary"]
+        gateway.stop()
+        gateway.start()
+        assert result(gateway) == found
+    shown = run_gateway("experiments", "show", "quality", "-c", str(gateway.config_file), cwd=tmp_path)
+    assert found["summary"] in shown.stdout, shown.stderr
+    listed = run_gateway(
+        "experiments", "list", "--json", "-c", str(gateway.config_file), cwd=tmp_path
+    ).stdout.splitlines()
+    assert [json.loads(line) for line in listed] == [found]
+
+
+def vote(gateway: RunningGateway, number: int) -> None:
+    """Ask as a person, and say through one of three dialects what they think of whoever answered."""
+    name = f"voter-{number}"
+    ids = (traced(name), b"Helicone-Request-Id: " + name.encode())
+    answered = ask(gateway, b"x-portkey-config: quality", of_user(name), *ids)
+    likes = number % 10 < LIKED[answered.value(b"x-portkey-provider").decode()]
+    path, body = [
+        ("/api/v1/feedback", {"id": name, "thumb": "up" if likes else "down"}),
+        ("/v1/feedback", {"trace_id": name, "value": 10 if likes else -10}),
+        (f"/v1/request/{name}/feedback", {"rating": likes}),
+    ][number % 3]
+    httpx.post(gateway.url + path, json=body).raise_for_status()
+
+
+def result(gateway: RunningGateway) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{gateway.url}/api/v1/experiments/quality").raise_for_status().json()
+    return found

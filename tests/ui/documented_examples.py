@@ -30,6 +30,9 @@ KEY = "gw-admin-0123456789"
 CONFIG = {
     "keys": [{"name": "ann", "key": KEY, "role": ["admin", "review"]}],
     "feedback": {"tokens": {"keys": ["a-secret-of-at-least-32-characters"]}},
+    "routes": {
+        "tone": {"experiment": {"variants": [{"name": "plain"}, {"name": "warm"}], "goal": "share_positive"}}
+    },
     "webhooks": {"allow_internal": ["127.0.0.1"]},
 }
 

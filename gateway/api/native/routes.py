@@ -8,6 +8,7 @@ from gateway.api.native.audit import AuditEndpoints
 from gateway.api.native.compare import CompareEndpoints
 from gateway.api.native.conversation import ConversationEndpoints
 from gateway.api.native.datasets import DatasetEndpoints
+from gateway.api.native.experiments import ExperimentEndpoints
 from gateway.api.native.exports import ExportEndpoints
 from gateway.api.native.feedback import FeedbackEndpoints
 from gateway.api.native.groups import GroupEndpoints
@@ -26,6 +27,7 @@ from gateway.api.native.webhooks import WebhookEndpoints
 from gateway.auth.api_keys import ApiKeys
 from gateway.auth.quotas import Quotas
 from gateway.datasets.services import ExportServices
+from gateway.experiments.reader import ExperimentReader
 from gateway.feedback.payloads import Scale
 from gateway.feedback.service import FeedbackService
 from gateway.models.principal import Principal
@@ -72,6 +74,7 @@ def native_api(
     agreement: AgreementReader,
     exports: ExportServices,
     automation: AutomationServices,
+    experiments: ExperimentReader,
 ) -> Api:
     """Return the API of `/api/v1`.
 
@@ -96,6 +99,7 @@ def native_api(
         (METRICS, AggregateEndpoints(readers.metrics)),
         (METRICS, CompareEndpoints(readers.compare)),
         (METRICS, OverviewEndpoints(readers.overview)),
+        (METRICS, ExperimentEndpoints(experiments)),
         (EXPORTS, ExportEndpoints(exports, max_body_bytes)),
         (EXPORTS, DatasetEndpoints(exports, max_body_bytes)),
         (METRICS, ReportEndpoints(readers.report)),

@@ -20,6 +20,7 @@ from gateway.datasets.jobs import ExportJobs
 from gateway.datasets.runner import ExportRunner
 from gateway.datasets.services import ExportServices
 from gateway.datasets.versions import DatasetService
+from gateway.experiments.reader import ExperimentReader
 from gateway.feedback.payloads import signed_scale, thumb_scale
 from gateway.feedback.service import FeedbackService
 from gateway.query.readers import Readers
@@ -71,6 +72,7 @@ def face_over(
             WebhookService(store, lambda: Destinations(["127.0.0.1"])),
             RuleService(store),
         ),
+        ExperimentReader(store, list),
     )
 
 

@@ -9,7 +9,8 @@ from .served import face_over
 
 DOCS = Path(__file__).parents[3] / "docs"
 REFERENCE = (
-    "api.md", "alerts.md", "analytics.md", "data.md", "exports.md", "feedback.md", "keys.md", "webhooks.md",
+    "api.md", "alerts.md", "analytics.md", "data.md", "experiments.md", "exports.md", "feedback.md", "keys.md",
+    "webhooks.md",
 )  # fmt: skip
 
 

@@ -113,6 +113,8 @@ def test_our_own_apis_make_a_valid_document(store: Store) -> None:
         "/api/v1/webhooks/{webhook_id}/test",
         "/api/v1/webhooks/deliveries",
         "/api/v1/webhooks/deliveries/{delivery_id}/resend",
+        "/api/v1/experiments",
+        "/api/v1/experiments/{name}",
         "/api/v1/rules",
         "/api/v1/rules/dry-run",
         "/api/v1/rules/{rule_id}",

@@ -1,0 +1,1 @@
+"""Experiments: what can be said of the variants of a route, and when."""
