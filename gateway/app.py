@@ -38,16 +38,19 @@ from gateway.datasets.format_exporter import NATIVE, FormatExporter
 from gateway.datasets.row_process import Helping
 from gateway.datasets.services import ExportServices
 from gateway.datasets.versions import DatasetService
+from gateway.errors import StoreUnavailable
 from gateway.experiments.reader import ExperimentReader
 from gateway.feedback.guardrails import GuardrailFeedbackWriter
 from gateway.feedback.service import FeedbackService, OnStored
 from gateway.models.process_metrics import MetricFamilies
+from gateway.models.route import ResponseMaker
 from gateway.proxy.cached import ProxyCache
 from gateway.proxy.handler import Proxy
 from gateway.proxy.in_flight import InFlight
 from gateway.query.metrics import rollup_job
 from gateway.query.readers import Readers
 from gateway.query.receipt import ReceiptReader
+from gateway.query.requests import RequestReader
 from gateway.query.tail import RequestTail
 from gateway.recording.access_log import AccessLog
 from gateway.recording.freshness import Freshness
@@ -61,6 +64,7 @@ from gateway.reviews.queue import ReviewQueue
 from gateway.routes import Dispatcher, Handler
 from gateway.routing.cache import AnswerCache
 from gateway.routing.cache_feedback import CacheFeedback
+from gateway.routing.provider_state import FindMaker
 from gateway.runtime import Runtime
 from gateway.status import StatusReader, build_gauges, build_labelled_gauges, readiness_check
 from gateway.store import READ_ONCE_CACHE_KIB, exports_path, journal_root, open_store
@@ -213,6 +217,7 @@ async def open_gateway(config: Config, worker: WorkerContext) -> AsyncIterator[G
         rate_limiter = RateLimiter(config.feedback.tokens.rate_limit)
         subjects = SubjectLookup.over(store, freshness)
         feedback = FeedbackService(subjects, rate_limiter.check_rate, on_stored, first.feedback)
+        proxy.provider_state.find_maker = _response_makers(store, freshness)
         guardrail_feedback = GuardrailFeedbackWriter(feedback)
         proxy.guardrails.report = guardrail_feedback.report
         log_ingestion = LogIngestionService(
@@ -393,6 +398,20 @@ def _build_apis(
             lists,
         ),
     ]
+
+
+def _response_makers(store: Store, freshness: Freshness) -> FindMaker:
+    reader = RequestReader(store)
+
+    async def find_maker(response_id: str, tenant: str | None) -> ResponseMaker | None:
+        # The response may have ended a moment ago.
+        await freshness.wait()
+        try:
+            return await reader.response_maker(response_id, tenant)
+        except StoreUnavailable:
+            return None
+
+    return find_maker
 
 
 def _url_lookup(proxy: Proxy) -> Callable[[str, str], str | None]:

@@ -39,6 +39,7 @@ from gateway.routing.breaker import Breakers
 from gateway.routing.guardrails import GuardrailDenied
 from gateway.routing.plan import Plan, Router, Target
 from gateway.routing.provider_keys import ProviderKeys
+from gateway.routing.provider_state import ProviderState
 from gateway.routing.providers import Provider
 from gateway.routing.retry import retry_after_seconds, retry_headers
 from gateway.routing.route_table import CONFIG_FIELD, RouteTable
@@ -100,6 +101,7 @@ class Proxy:
     find_credentials: credentials.FindGatewayCredentials = field(init=False)
     breakers: Breakers = field(default_factory=Breakers, init=False)
     affinity: SessionAffinity = field(default_factory=SessionAffinity, init=False)
+    provider_state: ProviderState = field(default_factory=ProviderState, init=False)
     provider_keys: ProviderKeys = field(default_factory=ProviderKeys, init=False)
 
     def __post_init__(self) -> None:
@@ -255,6 +257,7 @@ class Proxy:
             self.breakers,
             self.affinity,
             self.guardrails,
+            self.provider_state,
         )
 
     async def _send(self, call: Call, target: Target) -> Response:
@@ -385,7 +388,7 @@ class Proxy:
 
 
 def _buffer_bytes(call: Call) -> int:
-    if call.route is not None and needs_body(call.route):
+    if call.route is not None and needs_body(call.route, call.capture.endpoint):
         return bodies.MAX_ROUTED_BYTES
     # Only whole bodies can be edited, and any target of the plan may ask for that.
     for target in call.plan.targets:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from gateway.errors import GatewayError, TooLarge, UpstreamError, UpstreamTimeout
@@ -21,6 +21,7 @@ from gateway.routing.affinity import SessionAffinity
 from gateway.routing.breaker import Breakers
 from gateway.routing.guardrails import GuardrailDenied
 from gateway.routing.plan import Target
+from gateway.routing.provider_state import ProviderState, read_named_state
 from gateway.routing.providers import Provider
 from gateway.routing.retry import retry_headers
 from gateway.routing.walk import (
@@ -80,12 +81,17 @@ class RouteAttempts:
     breakers: Breakers
     affinity: SessionAffinity
     guardrails: ProxyGuardrails
+    state: ProviderState
 
     async def first_response(self, call: Call, route: Route) -> Response:
         """Return the response that the caller gets. Raises what the last attempt raises, and BadInput."""
         params = _params(call) if route.reads_params or route.has_loadbalance else {}
-        walk = call.walk = self._walk(call, route, params)
-        attempt: RouteAttempt | None = walk.first()
+        walk = self._walk(call, route, params)
+        first = walk.first()
+        if route.has_several_providers:
+            walk, first = await self._where_its_state_is(call, walk, first)
+        call.walk = walk
+        attempt: RouteAttempt | None = first
         original = call.content
         while attempt is not None:
             self._begin(call, walk, attempt, original)
@@ -116,6 +122,21 @@ class RouteAttempts:
         units = {} if route.experiment is None else _units(call, params, session)
         choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call), units)
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
+
+    async def _where_its_state_is(
+        self, call: Call, walk: RouteWalk, first: RouteAttempt
+    ) -> tuple[RouteWalk, RouteAttempt]:
+        """Return the walk as it is, or one to a target alone which has what the request names."""
+        named = read_named_state(call.request.raw_path, call.content)
+        if named is None:
+            return walk, first
+        target = await self.state.find_target(walk.route, named, call.capture.tenant)
+        why = f"{named.what}, which this target gave"
+        if target is None:
+            target, why = first.target, f"{named.what}, so no other target is tried"
+        staying = replace(walk, route=replace(walk.route, root=target))
+        staying.variant = walk.variant
+        return staying, staying.first(f"{why}: {target.label}")
 
     def _begin(self, call: Call, walk: RouteWalk, attempt: RouteAttempt, original: object) -> None:
         """Make the call that of the attempt: its provider, and its body as the target wants it."""
@@ -242,9 +263,11 @@ def route_fields(walk: RouteWalk, cache: CacheUse | None) -> bytes:
     )
 
 
-def needs_body(route: Route) -> bool:
+def needs_body(route: Route, endpoint: str) -> bool:
     """Tell whether a route must have the body whole: to edit or check it, for parameters, to know its session."""
     is_read = route.reads_params or route.has_loadbalance or route.edits_body
+    if route.has_several_providers and endpoint.startswith("responses"):
+        return True
     return is_read or route.has_guardrails or route.mirror is not None
 
 

@@ -11,6 +11,7 @@ from gateway.models.feedback import Feedback, FeedbackSummary, Kind, Subject, Ta
 from gateway.models.filters import NO_FILTER, AllOf, Comparison, Filter, Op, Page, Sort
 from gateway.models.metrics import HOUR_US
 from gateway.models.request import DEMO_REQUEST_ID, Payload, RequestRecord
+from gateway.models.route import ResponseMaker
 from gateway.query.feedback import feedback_on_request, list_feedback
 from gateway.query.filters import REQUEST_FILTERS, find_unknown_keys, start_times
 from gateway.query.walks import ListWalk, within
@@ -197,6 +198,12 @@ class RequestReader:
         """Tell whether there are rows of `serve --demo-data`, by one lookup."""
         where = Comparison("request_id", Op.EQ, DEMO_REQUEST_ID)
         return bool(await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant))
+
+    async def response_maker(self, response_id: str, tenant: str | None) -> ResponseMaker | None:
+        """Return who gave a response; None if it is not logged."""
+        where = Comparison("response_id", Op.EQ, response_id)
+        found = await self._store.find_requests(where, NEWEST_FIRST, Page(1), tenant)
+        return None if not found else ResponseMaker(found[0].provider, found[0].target)
 
     async def has_any(self, tenant: str | None) -> bool:
         """Tell whether anything is logged yet."""

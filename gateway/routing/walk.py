@@ -164,9 +164,9 @@ class RouteWalk:
     _steps: _Steps | None = field(default=None, init=False)
     _shown: int = field(default=0, init=False)
 
-    def first(self) -> RouteAttempt:
-        """Return the first attempt. Raises BadInput where no condition holds."""
-        self._steps = self._node(self.route.root, "", has_successor=False)
+    def first(self, why: str = "") -> RouteAttempt:
+        """Return the first attempt, made for a reason. Raises BadInput where no condition holds."""
+        self._steps = self._node(self.route.root, why, has_successor=False)
         return self._note(next(self._steps))
 
     def following(self, outcome: AttemptOutcome) -> RouteAttempt | None:

@@ -178,6 +178,56 @@ def test_a_request_without_a_route_names_none(routed: RunningGateway, upstream: 
     assert (row["route"], row["target"], row["route_trail"]) == (None, None, None)
 
 
+def response(name: str) -> list[Step]:
+    return answer(b'{"id":"%s","object":"response","status":"completed","output":[]}' % name.encode(), JSON)
+
+
+def test_what_continues_a_response_goes_to_the_target_that_gave_it_and_nowhere_else(
+    routed: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    name = f"resp_{new_id()}"
+    play(upstream, "one", *answer(b"{}", JSON, status=b"503 No"))
+    play(upstream, "two", *response(name))
+    assert ask(routed, *BOTH, path=RESPONSES).value(b"x-portkey-provider") == b"two"
+    # The first target could answer again, but does not have it.
+    play(upstream, "one", *response("resp_other"))
+    body = json.dumps({"model": "m", "input": "go on", "previous_response_id": name}).encode()
+    trace = f"continued-{new_id()}"
+    assert ask(routed, *BOTH, traced(trace), path=RESPONSES, body=body).value(b"x-portkey-provider") == b"two"
+    [row] = rows(routed.database, trace)
+    assert row["route_trail"] == ("it continues a response, which this target gave: two (config.targets[1]).")
+    path = RESPONSES + b"/" + name.encode()
+    assert ask(routed, *BOTH, path=path, body=b"").value(b"x-portkey-provider") == b"two"
+    # It is not moved on when its target fails.
+    play(upstream, "two", *answer(b"{}", JSON, status=b"503 No"))
+    assert ask(routed, *BOTH, path=RESPONSES, body=body).status == 503
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        (RESPONSES, {"previous_response_id": "resp_unknown"}),
+        (RESPONSES, {"conversation": {"id": "conv_1"}}),
+        (RESPONSES, {"input": [{"type": "reasoning", "encrypted_content": "gAAA"}]}),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+        ),
+        (b"/v1/batches/batch_1/cancel", {}),
+    ],
+)
+def test_state_that_nobody_knows_goes_to_the_first_target_alone(
+    routed: RunningGateway, upstream: UpstreamProcess, path: bytes, given: dict[str, Any]
+) -> None:
+    play(upstream, "one", *answer(b"{}", JSON, status=b"503 No"))
+    play(upstream, "two", *GOOD)
+    trace = f"unknown-{new_id()}"
+    body = json.dumps({"model": "m", **given}).encode()
+    assert ask(routed, *BOTH, traced(trace), path=path, body=body).status == 503
+    [row] = rows(routed.database, trace)
+    assert "so no other target is tried" in row["route_trail"]
+
+
 def read_chunks(caller: Connection, pieces: list[bytes]) -> None:
     """Note the chunks of a body up to its end. Raises Broken."""
     while piece := caller.chunk():
