@@ -23,7 +23,7 @@ from gateway.query.statistics import Estimate, student_quantile, wilson_interval
 ALPHA = 0.05
 _LIMIT = math.log(1 / ALPHA)
 _RUNS = 10_000
-_PEOPLE = 200
+_PEOPLE = 400
 _ZIPF_EXPONENT, _MOST_VOTES = 1.5, 60
 _T_CRITICAL = student_quantile(1 - ALPHA / 2, _PEOPLE)
 
@@ -101,15 +101,17 @@ class _Tally:
     """Votes as they come: by person for the experiment, each for the naive test."""
 
     minds: dict[int, dict[int, int]] = field(default_factory=dict)
+    liked: dict[int, int] = field(default_factory=dict)
     people: list[Sample] = field(default_factory=lambda: [Sample(), Sample()])
     votes: list[Sample] = field(default_factory=lambda: [Sample(), Sample()])
 
     def add(self, arm: int, person: int, request: int, liked: int) -> None:
         said, seen = self.minds.setdefault(person, {}), self.people[arm]
-        before = sum(said.values()) / len(said) if said else 0.0
+        before = self.liked.get(person, 0) / len(said) if said else 0.0
         is_new = not said
+        self.liked[person] = self.liked.get(person, 0) + liked - said.get(request, 0)
         said[request] = liked
-        now = sum(said.values()) / len(said)
+        now = self.liked[person] / len(said)
         self.people[arm] = Sample(seen.count + is_new, seen.total + now - before)
         self.votes[arm] = Sample(self.votes[arm].count + 1, self.votes[arm].total + liked)
 
@@ -148,9 +150,20 @@ def _run_alike(world: World, seed: int) -> tuple[bool, bool, int]:
 
 def _winner(tally: _Tally) -> int | None:
     first, second = tally.people
+    # No bet gains more than the best one, whose gain a chi-squared statistic bounds.
+    if not (first.count and second.count) or _chi_squared(first, second) < _LIMIT:
+        return None
     if log_evidence_of_gain(first, second) >= _LIMIT:
         return 0
     return 1 if log_evidence_of_gain(second, first) >= _LIMIT else None
+
+
+def _chi_squared(first: Sample, second: Sample) -> float:
+    mean = (first.total + second.total) / (first.count + second.count)
+    spread = mean * (1 - mean)
+    if spread <= 0:
+        return 0.0
+    return sum(each.count * (each.mean - mean) ** 2 for each in (first, second)) / spread
 
 
 def _differs(first: Sample, second: Sample) -> bool:
