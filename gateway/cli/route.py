@@ -114,8 +114,9 @@ class _HeaviestChoice:
         self.shares.append(f"shares: {shown}")
         return max(strategy.targets, key=lambda target: target.weight), "has the largest weight"
 
-    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
-        return self.choose(strategy)
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str, str]:
+        assert strategy.experiment is not None, "only experiments have variants"
+        return *self.choose(strategy), strategy.experiment.label
 
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None: ...
 

@@ -108,7 +108,7 @@ def evaluate(experiment: Experiment, sums: Mapping[str, VariantSums]) -> Experim
     has_won &= all(each.people or each.over_limits for each in variants)
     winner = leader.name if leader is not None and has_won else None
     warnings = tuple(_find_warnings(experiment, variants, leader))
-    summary = _summarise(variants, leader, contrasts, winner)
+    summary = _say_end(experiment) + _summarise(variants, leader, contrasts, winner)
     name = None if leader is None else leader.name
     return ExperimentResult(experiment, variants, name, contrasts, winner, summary, warnings)
 
@@ -167,6 +167,17 @@ def _over_limits(experiment: Experiment, arm: Arm) -> Iterator[str]:
         cost = usage.cost_nanousd / NANOUSD_PER_USD / usage.priced
         if cost > limits.cost_usd:
             yield f"cost {cost:.4g} USD a request, limit {limits.cost_usd:.4g} USD"
+
+
+def _say_end(experiment: Experiment) -> str:
+    if experiment.chosen is None:
+        return ""
+    rest = (
+        f"but {experiment.holdout:.0%} of units, for which it goes on"
+        if experiment.holdout
+        else "without exception"
+    )
+    return f"It has ended: {experiment.chosen} gets all requests, {rest}. "
 
 
 def _summarise(

@@ -7,6 +7,7 @@ from gateway.models.exchange import value_class
 from gateway.models.feedback import Source
 
 DEFAULT_ALPHA = 0.05
+DEFAULT_HOLDOUT = 0.1
 
 MIN_VARIANTS, MAX_VARIANTS = 2, 8
 
@@ -52,6 +53,8 @@ class Experiment:
         variants: their names.
         alpha: most probability of ever calling a variant the winner that is not better than all others.
         source: whose feedback counts.
+        chosen: the variant that ends it; None: it goes on.
+        holdout: share of units that go on in an experiment with a chosen variant.
     """
 
     name: str
@@ -64,8 +67,15 @@ class Experiment:
     alpha: float = DEFAULT_ALPHA
     limits: Limits = field(default_factory=Limits)
     source: Source = Source.HUMAN
+    chosen: str | None = None
+    holdout: float = DEFAULT_HOLDOUT
 
     @property
     def label(self) -> str:
         """As rows have it."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def ended_label(self) -> str:
+        """Of rows of units for which it has ended, which are in no result."""
+        return f"{self.label}:{self.chosen}"

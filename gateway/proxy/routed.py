@@ -145,8 +145,7 @@ class RouteAttempts:
         capture.provider = provider.name
         capture.payloads = self.policy_of(call, provider)
         capture.route, capture.target = walk.route.name, target.name or target.path
-        if walk.route.experiment is not None:
-            capture.experiment, capture.variant = walk.route.experiment.label, walk.variant
+        capture.experiment, capture.variant = walk.experiment, walk.variant
         capture.route_trail = walk.take_trail()
         settings = target.settings
         if not isinstance(original, bytes):

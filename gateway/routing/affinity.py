@@ -34,6 +34,11 @@ def rank_for_session(session: str, targets: Sequence[RouteNode]) -> list[RouteNo
     return [target for _, target in sorted(ranked, key=lambda each: -each[0])]
 
 
+def is_held_out(experiment: Experiment, unit: str) -> bool:
+    """Tell whether an experiment with a chosen variant goes on for a unit, whichever it was assigned to."""
+    return _draw(f"holdout\0{experiment.label}\0{unit}") < experiment.holdout
+
+
 def assign_variant(experiment: Experiment, unit: str, targets: Sequence[RouteNode]) -> RouteNode:
     """Return the variant of a unit, alike in every process."""
     return rank_for_session(f"{experiment.label}\0{unit}", targets)[0]

@@ -31,6 +31,8 @@ class _Experiment(_Strict):
     alpha: float = Field(experiments.DEFAULT_ALPHA, ge=0.001, le=0.2)
     guardrails: _Limits = Field(default_factory=_Limits)
     source: Source = Source.HUMAN
+    chosen: _Name | None = None
+    holdout: float = Field(experiments.DEFAULT_HOLDOUT, ge=0, le=0.5)
     variants: tuple[dict[str, Any], ...]
 
 
@@ -57,6 +59,9 @@ def parse_experiment(given: object, name: str, field: str) -> tuple[Experiment, 
     names = tuple(each.name for each in variants)
     if len(set(names)) < len(names):
         raise BadInput("two variants have the same name.", field=place, hint="Rows name the variant.")
+    if settings.chosen is not None and settings.chosen not in names:
+        hint = f"Its variants are: {', '.join(names)}."
+        raise BadInput(f"no variant is called {settings.chosen!r}.", field=f"{field}.chosen", hint=hint)
     total = sum(each.weight for each in variants)
     experiment = Experiment(
         name=name,
@@ -68,6 +73,8 @@ def parse_experiment(given: object, name: str, field: str) -> tuple[Experiment, 
         alpha=settings.alpha,
         limits=Limits(**settings.guardrails.model_dump()),
         source=settings.source,
+        chosen=settings.chosen,
+        holdout=settings.holdout,
     )
     return experiment, settings.variants
 

@@ -17,7 +17,7 @@ from gateway.models.route import (
     RouteStrategy,
     RouteTarget,
 )
-from gateway.routing.affinity import SessionAffinity, assign_variant
+from gateway.routing.affinity import SessionAffinity, assign_variant, is_held_out
 from gateway.routing.retry import RetryState
 
 # What an attempt that reached nobody, or whose answer was late, counts as: whichever of them a config lists.
@@ -73,8 +73,8 @@ class TargetChoice(Protocol):
     def choose(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
         """Return a target, and how it was chosen, as a phrase."""
 
-    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
-        """Return a variant of an experiment, and how it was chosen, as a phrase."""
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str, str]:
+        """Return a variant of an experiment, how it was chosen, and the experiment as the row has it."""
 
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None:
         """Note that the target that was chosen has failed."""
@@ -87,8 +87,9 @@ class ByWeight:
         weights = [target.weight for target in strategy.targets]
         return random.choices(strategy.targets, weights)[0], "was drawn by weight"
 
-    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
-        return self.choose(strategy)
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str, str]:
+        assert strategy.experiment is not None, "only experiments have variants"
+        return *self.choose(strategy), strategy.experiment.label
 
     def leave(self, strategy: RouteStrategy, failed: RouteNode) -> None: ...
 
@@ -108,14 +109,20 @@ class BySession(ByWeight):
     value_of: Callable[[str], str | None] = lambda name: None
     units: Mapping[Unit, str] = field(default_factory=dict)
 
-    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
+    def assign(self, strategy: RouteStrategy) -> tuple[RouteNode, str, str]:
         experiment = strategy.experiment
         assert experiment is not None, "only experiments have variants"
         for unit in NARROWER_UNITS[experiment.unit]:
-            if (name := self.units.get(unit)) is not None:
-                chosen = assign_variant(experiment, f"{unit}\0{name}", strategy.targets)
-                return chosen, f"is the variant of its {unit} in {experiment.label}"
-        return ByWeight.choose(self, strategy)
+            if (name := self.units.get(unit)) is None:
+                continue
+            key = f"{unit}\0{name}"
+            if experiment.chosen is not None and not is_held_out(experiment, key):
+                chosen = strategy.target_named(experiment.chosen)
+                assert chosen is not None, "a variant was chosen"
+                return chosen, f"is the chosen variant of {experiment.label}", experiment.ended_label
+            assigned = assign_variant(experiment, key, strategy.targets)
+            return assigned, f"is the variant of its {unit} in {experiment.label}", experiment.label
+        return ByWeight.assign(self, strategy)
 
     def choose(self, strategy: RouteStrategy) -> tuple[RouteNode, str]:
         session = self._session_in(strategy)
@@ -159,7 +166,8 @@ class RouteWalk:
     # Of the target under way, as `x-portkey-retry-attempt-count` and `x-portkey-last-used-option-index` have them.
     retry_count: int = field(default=0, init=False)
     current_path: str = field(default="config", init=False)
-    # The name of the variant that was assigned.
+    # The variant that was assigned, and its experiment, as the row has them.
+    experiment: str | None = field(default=None, init=False)
     variant: str | None = field(default=None, init=False)
     _steps: _Steps | None = field(default=None, init=False)
     _shown: int = field(default=0, init=False)
@@ -225,7 +233,7 @@ class RouteWalk:
     def _loadbalance(self, node: RouteStrategy, why: str, *, has_successor: bool) -> _Steps:
         if node.experiment is not None:
             # Whatever its health: results are of those who were assigned to it.
-            variant, how = self.choice.assign(node)
+            variant, how, self.experiment = self.choice.assign(node)
             self.variant = variant.name
             reason = f"{variant.label} {how}"
             return (yield from self._node(variant, reason, has_successor=has_successor))

@@ -81,6 +81,14 @@ def test_the_share_of_positive_scores_is_on_its_own_scale() -> None:
     assert [each.estimate.value for each in found.variants if each.estimate] == [0.5, 0.75]
 
 
+def test_the_end_of_an_experiment_is_said() -> None:
+    both = (sums("plain", 100, 100), sums("warm", 150, 50))
+    assert result(*both, chosen="warm").summary.startswith(
+        "It has ended: warm gets all requests, but 10% of units, for which it goes on. warm is better than"
+    )
+    assert "all requests, without exception. " in result(*both, chosen="plain", holdout=0.0).summary
+
+
 def test_a_variant_over_a_limit_cannot_win() -> None:
     limits = Limits(error_rate=0.05, p95_ms=500, cost_usd=0.001)
     costly = UsageSums(requests=1000, errors=100, cost_nanousd=2_000_000_000, priced=1000)

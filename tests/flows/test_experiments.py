@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from tests.cli.command import run_gateway
 from tests.flows.test_routes import ASKED, GOOD, JSON, ask, play, traced
 from tests.gateway_process import RunningGateway
-from tests.log_reader import rows
+from tests.log_reader import eventually, rows
 from tests.scripted_upstream import UpstreamProcess, answer
 
 EXPERIMENT = {
@@ -126,12 +127,26 @@ def test_the_better_variant_wins_by_votes_of_three_dialects_and_stays_after_a_re
         gateway.stop()
         gateway.start()
         assert result(gateway) == found
+        choose(gateway, config, "plain", holdout=0)
+        answered = ask(gateway, b"x-portkey-config: quality", traced("chosen"), of_user("voter-0"))
+        assert answered.value(b"x-portkey-provider") == b"one"
+        [row] = rows(gateway.database, "chosen")
+        assert (row["experiment"], row["variant"]) == ("quality@7:plain", "plain")
+        found |= {"summary": f"It has ended: plain gets all requests, without exception. {found['summary']}"}
+        assert result(gateway) == found
     shown = run_gateway("experiments", "show", "quality", "-c", str(gateway.config_file), cwd=tmp_path)
     assert found["summary"] in shown.stdout, shown.stderr
     listed = run_gateway(
         "experiments", "list", "--json", "-c", str(gateway.config_file), cwd=tmp_path
     ).stdout.splitlines()
     assert [json.loads(line) for line in listed] == [found]
+
+
+def choose(gateway: RunningGateway, config: dict[str, Any], chosen: str, holdout: float) -> None:
+    ended = {"experiment": VOTED | {"chosen": chosen, "holdout": holdout}}
+    gateway.write_config(config | {"routes": {"quality": ended}})
+    gateway.signal(signal.SIGHUP)
+    eventually(lambda: "configuration reloaded" in gateway.log())
 
 
 def vote(gateway: RunningGateway, number: int) -> None:

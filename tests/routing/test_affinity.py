@@ -111,7 +111,8 @@ def test_what_a_session_is_can_be_said_and_that_none_stays() -> None:
 
 def experiment(version: int = 1, **settings: Any) -> RouteStrategy:
     variants = [{"name": "plain", "provider": "a"}, {"name": "warm", "provider": "a", "weight": 3}]
-    route = parse_config({"experiment": {"version": version, "variants": variants} | settings}, "routes.tone")
+    given = {"version": version, "variants": variants, **settings}
+    route = parse_config({"experiment": given}, "routes.tone")
     assert isinstance(route.root, RouteStrategy)
     return route.root
 
@@ -129,6 +130,22 @@ def test_a_unit_keeps_its_variant_until_the_version_changes() -> None:
     moved = sum(map(ne, first, variants_of(experiment(version=2), units))) / len(units)
     # Independent of the first: 2 × 1/4 × 3/4.
     assert 0.34 < moved < 0.41
+
+
+def test_once_a_variant_is_chosen_only_the_holdout_keeps_its_own() -> None:
+    before, after = experiment(), experiment(chosen="plain", holdout=0.2)
+    kept, changed = 0, set()
+    for number in range(4000):
+        units = {Unit.USER: f"user {number}"}
+        choices = [BySession(SessionAffinity(), None, units=units).assign(each) for each in (before, after)]
+        (old, _, _), (new, how, label) = choices
+        if label == "tone@1":
+            assert new.name == old.name
+            kept += 1
+        else:
+            changed.add((new.name, how, label))
+    assert 0.17 < kept / 4000 < 0.23
+    assert changed == {("plain", "is the chosen variant of tone@1", "tone@1:plain")}
 
 
 def test_a_request_without_the_unit_is_assigned_by_the_next_one() -> None:

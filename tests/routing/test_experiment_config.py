@@ -53,6 +53,8 @@ def test_variants_are_whole_targets_which_inherit_from_the_route() -> None:
         (config(variants=[PLAIN, WARM | {"targets": []}]), "experiment.variants[1].targets", "needs targets"),
         (config(unit="country"), "experiment.unit", "'user', 'session' or 'trace'"),
         (config(guardrails={"p95": 3}), "experiment.guardrails.p95", "not permitted"),
+        (config(chosen="cold"), "experiment.chosen", "no variant is called 'cold'"),
+        (config(holdout=0.6), "experiment.holdout", "0.5 or less"),
         (config(goals="score"), "experiment.goals", "not permitted"),
         (config(alpha=0.5), "experiment.alpha", "0.2 or less"),
         (config() | {"provider": "a"}, "experiment", "beside"),
