@@ -146,6 +146,7 @@ STORE_INTERFACE = {
     "gateway.store.base",
     "gateway.store.journal",
     "gateway.store.journal_files",
+    "gateway.store.journal_state",
     "gateway.store.locks",
     "gateway.store.transfer",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
-from gateway.store.journal_files import GatewayJournal, gateway_folders
+from gateway.store.journal_files import GatewayJournal, gateway_folders, has_segments
 
 # Rows that wait for longer make a gateway not ready.
 MAX_BEHIND_MS = 10_000
@@ -18,6 +18,9 @@ _SLOW_POLL_SECONDS = 0.02
 
 # Segments end within half a second, and are deleted a second later.
 _PURGE_SECONDS = 10.0
+
+# Times of folders are at most so coarse.
+_COARSE_US = 100_000
 
 # How often gateways are looked for that began or ended.
 _LISTING_SECONDS = 0.5
@@ -44,6 +47,7 @@ class Freshness:
         self._flush = flush
         self._others: dict[Path, GatewayJournal] = {}
         self._list_at_us = 0
+        self._changed_at_us = 0
 
     def close(self) -> None:
         for journal in self._others.values():
@@ -51,12 +55,12 @@ class Freshness:
         self._others.clear()
 
     async def wait(self) -> int:
-        """Wait for rows that were journaled before; return by how many milliseconds the store is behind still."""
+        """Wait for rows that were journaled before; return how far the store is still behind, in milliseconds."""
         self._flush()
         journals = self._journals()
-        if all(journal.state.is_caught_up() for journal in journals):
+        if all(journal.is_caught_up() for journal in journals):
             return 0
-        wanted = [(journal, journal.state.appended()) for journal in journals]
+        wanted = [(journal, journal.appended()) for journal in journals]
         loop = asyncio.get_running_loop()
         started = loop.time()
         ends_at = started + self._max_wait_seconds
@@ -68,7 +72,7 @@ class Freshness:
             return self.behind_ms()
         for journal in journals:
             journal.wake_ingester()
-        while not all(journal.state.has_ingested(positions) for journal, positions in wanted):
+        while not all(journal.has_ingested(positions) for journal, positions in wanted):
             if loop.time() >= ends_at:
                 return max(1, self.behind_ms())
             await asyncio.sleep(_POLL_SECONDS if loop.time() < started + 0.1 else _SLOW_POLL_SECONDS)
@@ -98,7 +102,7 @@ class Freshness:
     def waiting_journals(self) -> list[GatewayJournal]:
         """Return the journals with rows that the store does not have."""
         self._flush()
-        return [journal for journal in self._journals() if not journal.state.is_caught_up()]
+        return [journal for journal in self._journals() if not journal.is_caught_up()]
 
     def rows_waiting(self) -> int:
         """Return how many rows wait."""
@@ -113,8 +117,11 @@ class Freshness:
         return self._own is not None and bool(self._own.state.failing_since_us)
 
     def _journals(self) -> list[GatewayJournal]:
-        if now_us() >= self._list_at_us:
+        # Gateways that began since are seen by the folder's time, which is coarse: it is not trusted at first.
+        changed_at_us = self._root.stat().st_mtime_ns // 1000 if self._root.exists() else 0
+        if changed_at_us != self._changed_at_us or now_us() >= self._list_at_us:
             self._list()
+            self._changed_at_us = changed_at_us if now_us() - changed_at_us > _COARSE_US else 0
         return [*self._others.values()] if self._own is None else [self._own, *self._others.values()]
 
     def _list(self) -> None:
@@ -126,7 +133,7 @@ class Freshness:
         for folder in folders - self._others.keys() - {own}:
             # It may be removed at any time.
             with suppress(StoreUnavailable):
-                self._others[folder] = GatewayJournal(folder)
+                self._others[folder] = GatewayJournal(folder, repairs=has_segments(folder))
 
 
 _MS = 1000

@@ -343,6 +343,7 @@ class Ingester:
             if not journal.try_own(of_dead_gateway=True):
                 journal.close()
                 continue
+            journal.repair_state()
             reader = JournalReader(journal, is_dead=True)
             # That the store failed when it ended says nothing about now.
             journal.state.failing_since_us = 0

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from gateway.store.journal import Record, RecordReader
-from gateway.store.journal_files import GatewayJournal, Segment, is_written, join_position, split_position
+from gateway.store.journal_files import GatewayJournal, Segment, is_written
+from gateway.store.journal_state import join_position, split_position
 
 log = structlog.get_logger("gateway.recording")
 

@@ -12,7 +12,8 @@ from gateway.models.exchange import Exchange
 from gateway.periodic import PeriodicTask
 from gateway.recording.interpreter import is_kept_whole, prepare
 from gateway.store.journal import encode_record
-from gateway.store.journal_files import GatewayJournal, JournalState, SegmentWriter
+from gateway.store.journal_files import GatewayJournal, SegmentWriter
+from gateway.store.journal_state import JournalState
 
 log = structlog.get_logger("gateway.recording")
 

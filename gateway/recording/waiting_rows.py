@@ -16,7 +16,8 @@ from gateway.recording.freshness import Freshness
 from gateway.recording.interpreter import read_facts_safely
 from gateway.store.base import FeedbackStore
 from gateway.store.journal import RecordReader, decode_record
-from gateway.store.journal_files import GatewayJournal, segment_path, split_position
+from gateway.store.journal_files import GatewayJournal, segment_path
+from gateway.store.journal_state import split_position
 
 # Beyond it an id waits for its request, as one that comes early.
 MAX_SCANNED_BYTES = 64 * 1024 * 1024

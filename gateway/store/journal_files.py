@@ -1,7 +1,6 @@
-"""Files of the journal: a folder for each gateway, with segments of its workers and state that they share."""
+"""Files of the journal: a folder for each gateway, with segments of its workers and shared state."""
 
 import fcntl
-import mmap
 import os
 import secrets
 import shutil
@@ -12,36 +11,25 @@ from pathlib import Path
 
 from gateway.errors import StoreUnavailable
 from gateway.models.clock import now_us
-
-# At most as many workers as `server.workers` allows.
-MAX_WORKERS = 64
+from gateway.store.journal_state import (
+    APPENDED,
+    ASLEEP,
+    BYTES_APPENDED,
+    FIRST_WORKER,
+    INGESTED,
+    OFFSET_BITS,
+    ROWS_APPENDED,
+    STATE_BYTES,
+    WAITING_SINCE,
+    WORKER_WORDS,
+    JournalState,
+    join_position,
+    split_position,
+)
 
 SEGMENT_SUFFIX = ".seg"
 # Of a segment that is in the store, and whose position may be forgotten.
 DONE_SUFFIX = ".done"
-
-# A position is the number of a segment and an offset in it.
-_OFFSET_BITS = 40
-_OFFSET_MASK = (1 << _OFFSET_BITS) - 1
-
-_WORD = 8
-_STATE_VERSION = 1
-# Words of the state: of the gateway, then of each worker.
-_VERSION, _ASLEEP, _FAILING_SINCE, _ROTATION = range(4)
-_FIRST_WORKER = 16
-_WORKER_WORDS = 8
-_APPENDED, _INGESTED, _BYTES_APPENDED, _BYTES_DELETED, _WAITING_SINCE, _ROWS_APPENDED, _ROWS_INGESTED = range(
-    7
-)
-_STATE_BYTES = (_FIRST_WORKER + MAX_WORKERS * _WORKER_WORDS) * _WORD
-
-
-def join_position(number: int, offset: int) -> int:
-    return number << _OFFSET_BITS | offset
-
-
-def split_position(position: int) -> tuple[int, int]:
-    return position >> _OFFSET_BITS, position & _OFFSET_MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,115 +54,6 @@ class Segment:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
-
-
-class JournalState:
-    """Numbers that the processes of a gateway share, each written by one of them."""
-
-    # A word is written at once, and every process sees it then; no lock is needed.
-
-    def __init__(self, path: Path) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            self._map = mmap.mmap(file, _STATE_BYTES)
-        finally:
-            os.close(file)
-        self.words = memoryview(self._map).cast("Q")
-        self.words[_VERSION] = _STATE_VERSION
-
-    def close(self) -> None:
-        self.words.release()
-        self._map.close()
-
-    @property
-    def is_asleep(self) -> bool:
-        """Whether the ingester waits to be woken."""
-        return bool(self.words[_ASLEEP])
-
-    @is_asleep.setter
-    def is_asleep(self, value: bool) -> None:
-        self.words[_ASLEEP] = value
-
-    @property
-    def failing_since_us(self) -> int:
-        """Since when the store takes no rows; 0 while it takes them."""
-        return self.words[_FAILING_SINCE]
-
-    @failing_since_us.setter
-    def failing_since_us(self, value: int) -> None:
-        self.words[_FAILING_SINCE] = value
-
-    @property
-    def rotation(self) -> int:
-        """Grows when workers are asked to begin new segments."""
-        return self.words[_ROTATION]
-
-    def ask_for_rotation(self) -> None:
-        self.words[_ROTATION] += 1
-
-    def appended(self) -> list[int]:
-        """Return how far each worker has appended."""
-        return self._of_workers(_APPENDED)
-
-    def has_ingested(self, positions: Sequence[int]) -> bool:
-        """Tell whether the store has everything up to positions of `appended`."""
-        return all(map(int.__le__, positions, self._of_workers(_INGESTED)))
-
-    def is_caught_up(self) -> bool:
-        words = self.words
-        return (
-            words[_FIRST_WORKER + _APPENDED :: _WORKER_WORDS]
-            == words[_FIRST_WORKER + _INGESTED :: _WORKER_WORDS]
-        )
-
-    def waiting_since_us(self) -> int | None:
-        """Return since when the oldest row waits; None if none does."""
-        waits = zip(
-            self._of_workers(_APPENDED),
-            self._of_workers(_INGESTED),
-            self._of_workers(_WAITING_SINCE),
-            strict=True,
-        )
-        return min((since for appended, ingested, since in waits if appended > ingested), default=None)
-
-    def rows_waiting(self) -> int:
-        return max(0, sum(self.rows_appended()) - sum(self._of_workers(_ROWS_INGESTED)))
-
-    def rows_appended(self) -> list[int]:
-        """Return how many rows each worker has appended."""
-        return self._of_workers(_ROWS_APPENDED)
-
-    def size_bytes(self) -> int:
-        """Return the size of the segments that were not deleted."""
-        return max(0, sum(self._of_workers(_BYTES_APPENDED)) - sum(self._of_workers(_BYTES_DELETED)))
-
-    def progress(self) -> list[tuple[int, int]]:
-        """Return how far the store has the rows of each worker, and how far it has appended."""
-        return list(zip(self._of_workers(_INGESTED), self._of_workers(_APPENDED), strict=True))
-
-    def appended_of(self, worker: int) -> int:
-        return self.words[_word(worker, _APPENDED)]
-
-    def ingested_of(self, worker: int) -> int:
-        return self.words[_word(worker, _INGESTED)]
-
-    def note_ingested(self, worker: int, position: int, rows: int, at_us: int) -> None:
-        """Say that the store has rows of a worker up to a position, the last of which came at a time."""
-        words = self.words
-        words[_word(worker, _ROWS_INGESTED)] += rows
-        # The next one came after it.
-        words[_word(worker, _WAITING_SINCE)] = max(at_us, words[_word(worker, _WAITING_SINCE)])
-        words[_word(worker, _INGESTED)] = position
-
-    def note_deleted(self, worker: int, size_bytes: int) -> None:
-        self.words[_word(worker, _BYTES_DELETED)] += size_bytes
-
-    def _of_workers(self, word: int) -> list[int]:
-        return self.words[_FIRST_WORKER + word :: _WORKER_WORDS].tolist()
-
-
-def _word(worker: int, word: int) -> int:
-    return _FIRST_WORKER + worker * _WORKER_WORDS + word
 
 
 class GatewayJournal:
@@ -202,7 +81,10 @@ class GatewayJournal:
             fcntl.flock(alive, fcntl.LOCK_SH)
             # Renamed only now, so that nobody takes it for the journal of a dead gateway.
             hidden.rename(root / name)
+            for folder in (root, root.parent):
+                sync_folder(folder)
         journal = cls(root / name)
+        journal.state.begin({}, 0)
         journal._locks.append(alive)
         return journal
 
@@ -224,8 +106,32 @@ class GatewayJournal:
             os.close(lock)
         return False
 
+    def repair_state(self) -> None:
+        """Repair the state after a power failure."""
+        if not self.state.is_sound:
+            segments = self.segments()
+            ends = {each.worker: join_position(each.number, each.size()) for each in segments}
+            self.state.begin(ends, sum(each.size() for each in segments))
+
+    def is_caught_up(self) -> bool:
+        """Tell whether the store has everything."""
+        state = self.state
+        return state.is_caught_up() if self._knows_state() else not self.segments()
+
+    def _knows_state(self) -> bool:
+        # One of an earlier version does not say so.
+        return self.state.is_sound or self.is_alive()
+
+    def has_ingested(self, positions: Sequence[int] | None) -> bool:
+        """Tell whether the store has everything, up to positions."""
+        return self.is_caught_up() if positions is None else self.state.has_ingested(positions)
+
+    def appended(self) -> list[int] | None:
+        """Return how far each worker has appended, if known."""
+        return self.state.appended() if self._knows_state() else None
+
     def is_alive(self) -> bool:
-        """Tell whether a process of the gateway runs."""
+        """Tell whether the gateway runs."""
         return is_gateway_alive(self.folder)
 
     def segments(self) -> list[Segment]:
@@ -239,7 +145,7 @@ class GatewayJournal:
 
     @property
     def wake_file(self) -> int:
-        """The end of a pipe that has a byte when the ingester is to look for rows."""
+        """A pipe that has a byte when the ingester is to look for rows."""
         return self._wake
 
     def clear_wake(self) -> None:
@@ -265,14 +171,14 @@ def _make_files(folder: Path) -> None:
     state, wake = folder / "state", folder / "wake"
     if not wake.exists():
         os.mkfifo(wake, 0o600)
-    if not state.exists() or state.stat().st_size != _STATE_BYTES:
+    if not state.exists() or state.stat().st_size != STATE_BYTES:
         file = os.open(state, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(file, _STATE_BYTES)
+        os.ftruncate(file, STATE_BYTES)
         os.close(file)
 
 
 def is_gateway_alive(folder: Path) -> bool:
-    """Tell whether a process of the gateway with this folder runs."""
+    """Tell whether the gateway with this folder runs."""
     try:
         alive = os.open(folder / "alive", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -303,7 +209,7 @@ class SegmentWriter:
     ) -> None:
         self._journal = journal
         self._words = journal.state.words
-        self._base = _FIRST_WORKER + worker * _WORKER_WORDS
+        self._base = FIRST_WORKER + worker * WORKER_WORDS
         self._worker = worker
         self._segment_bytes = segment_bytes
         self._syncs = syncs
@@ -316,7 +222,7 @@ class SegmentWriter:
         self._rotation = journal.state.rotation
 
     def append(self, records: Sequence[Sequence[bytes]]) -> None:
-        """Append records, all or none, and publish them. Raises OSError."""
+        """Append records, all or none. Raises OSError."""
         if self._file is None or self._offset >= self._segment_bytes:
             self._begin_segment()
         file = self._file
@@ -336,12 +242,12 @@ class SegmentWriter:
 
     def _publish(self, size: int, rows: int) -> None:
         words, base = self._words, self._base
-        if words[base + _APPENDED] <= words[base + _INGESTED]:
-            words[base + _WAITING_SINCE] = now_us()
-        words[base + _BYTES_APPENDED] += size
-        words[base + _ROWS_APPENDED] += rows
-        words[base + _APPENDED] = self._number << _OFFSET_BITS | self._offset
-        if words[_ASLEEP]:
+        if words[base + APPENDED] <= words[base + INGESTED]:
+            words[base + WAITING_SINCE] = now_us()
+        words[base + BYTES_APPENDED] += size
+        words[base + ROWS_APPENDED] += rows
+        words[base + APPENDED] = self._number << OFFSET_BITS | self._offset
+        if words[ASLEEP]:
             self._journal.wake_ingester()
 
     def end_old_segment(self, max_age_us: int) -> None:
@@ -364,7 +270,7 @@ class SegmentWriter:
         return True
 
     def is_caught_up(self) -> bool:
-        return bool(self._words[self._base + _APPENDED] <= self._words[self._base + _INGESTED])
+        return bool(self._words[self._base + APPENDED] <= self._words[self._base + INGESTED])
 
     def close(self) -> None:
         """End the segment; the next record begins another one."""
@@ -436,6 +342,11 @@ def remove_journal(root: Path) -> None:
 def done_files(folder: Path) -> list[Path]:
     """Return the segments of a gateway that are stored."""
     return list(folder.glob(f"*{DONE_SUFFIX}"))
+
+
+def has_segments(folder: Path) -> bool:
+    """Tell whether a gateway has segments."""
+    return bool(_segments_in(folder))
 
 
 def _segments_in(folder: Path) -> list[Segment]:

@@ -21,9 +21,8 @@ from gateway.store.journal_files import (
     all_segments,
     gateway_folders,
     is_written,
-    join_position,
-    split_position,
 )
+from gateway.store.journal_state import join_position, split_position
 from tests.store.samples import exchange
 
 
