@@ -395,6 +395,7 @@ def _build_apis(
             status,
             automation,
             export_services,
+            experiments,
             lists,
         ),
     ]

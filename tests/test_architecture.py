@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": MODELS | {"auth", "wire"},
     "proxy": MODELS | {"auth", "recording", "routing", "upstream", "web", "wire"},
     "api": MODELS | RULES - {"routing"} | {"web", "wire"},
-    "ui": MODELS | {"alerts", "auth", "datasets", "feedback", "query", "reviews", "web", "wire"},
+    "ui": MODELS
+    | {"alerts", "auth", "datasets", "experiments", "feedback", "query", "reviews", "web", "wire"},
     "routes": MODELS | {"proxy", "web"},
     "runtime": MODELS | RULES | {"config", "proxy", "store", "telemetry", "upstream", "wire"},
     "status": MODELS | {"api", "auth", "config", "proxy", "recording", "store", "ui", "upstream"},

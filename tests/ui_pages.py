@@ -83,7 +83,7 @@ def form_token(client: httpx.Client, path: str) -> str:
 
 def page_endpoints(method: str) -> list[Endpoint]:
     """All endpoints below `/ui` with this method."""
-    return [each for each in ui_api(*[Mock()] * 10).endpoints if each.method == method and each.path != "/"]
+    return [each for each in ui_api(*[Mock()] * 11).endpoints if each.method == method and each.path != "/"]
 
 
 def ask_api(gateway: RunningGateway, path: str, key: str = ADMIN_KEY) -> Any:
@@ -104,6 +104,7 @@ def paths_of(gateway: RunningGateway) -> list[str]:
         "/ui/feedback?rating=bad&from=7d",
         "/ui/feedback?from=all&comment=zzzz",
         "/ui/compare?by=prompt_version",
+        "/ui/experiments",
         "/ui/overview",
         "/ui/alerts",
         "/ui/alerts/new",

@@ -1,4 +1,4 @@
-"""The page that compares groups of requests: prompts, versions, models, user groups, any metadata key."""
+"""Pages that compare: groups of requests by prompt, version, model, any metadata key; variants of experiments."""
 
 import csv
 import io
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.errors import BadInput
+from gateway.experiments.confidence import METHOD
+from gateway.experiments.reader import ExperimentReader
 from gateway.models.feedback import Source
 from gateway.models.metrics import MetricsQuery
 from gateway.models.principal import Principal, Role
@@ -75,6 +77,17 @@ class ComparePages:
             raise BadInput(str(error), field="arms") from None
         asked = MetricsQuery(start, end, where, group_by=GROUP_FIELDS.get(by, by), tenant=principal.tenant)
         return await self._reader.compare(asked, arms, Source.HUMAN)
+
+
+class ExperimentPages:
+    def __init__(self, pages: Pages, reader: ExperimentReader) -> None:
+        self._pages = pages
+        self._reader = reader
+
+    @Endpoint("GET", "/ui/experiments", Role.READ, "The page of experiments", failures=(413, 503, 504))
+    async def _show(self, request: web.Request, principal: Principal) -> web.Response:
+        values = {"results": await self._reader.read_all(principal.tenant), "method": METHOD}
+        return await self._pages.render(request, principal, "experiments.html", values)
 
 
 def read_names(text: str) -> list[str]:

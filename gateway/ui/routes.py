@@ -8,13 +8,14 @@ from gateway.auth.quotas import Quotas
 from gateway.auth.sign_ins import SignIns
 from gateway.datasets.registry import export_formats
 from gateway.datasets.services import ExportServices
+from gateway.experiments.reader import ExperimentReader
 from gateway.feedback.service import FeedbackService
 from gateway.query.readers import Readers
 from gateway.query.tail import RequestTail
 from gateway.reviews.agreement import AgreementReader
 from gateway.reviews.queue import ReviewQueue
 from gateway.ui.alerts import AlertPages
-from gateway.ui.compare import ComparePages
+from gateway.ui.compare import ComparePages, ExperimentPages
 from gateway.ui.datasets import DatasetPages
 from gateway.ui.exports import ExportPages
 from gateway.ui.feedback import FeedbackPages
@@ -49,6 +50,7 @@ def ui_api(
     status: Callable[[], Awaitable[GatewayStatus]],
     automation: AutomationServices,
     exports: ExportServices,
+    experiments: ExperimentReader,
     lists: Sequence[Endpoint] = (),
 ) -> Api:
     """Return the pages below `/ui`, and `/` which leads to them.
@@ -62,6 +64,7 @@ def ui_api(
         SignInPages(pages),
         FeedbackPages(pages, readers, queue, feedback),
         ComparePages(pages, readers.compare),
+        ExperimentPages(pages, experiments),
         AlertPages(pages, automation.alerts),
         OverviewPages(pages, readers.overview, readers.metrics),
         SessionPages(pages, readers.sessions, readers.conversations),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,6 +126,9 @@ def test_the_better_variant_wins_by_votes_of_three_dialects_and_stays_after_a_re
             vote(gateway, number)
         found = result(gateway)
         assert found["winner"] == "warm", found["summary"]
+        page = httpx.get(f"{gateway.url}/ui/experiments", follow_redirects=True).raise_for_status().text
+        assert html.escape(found["summary"]) in page
+        assert re.search(r'>warm</a> <span class="badge good">better</span>', page)
         gateway.stop()
         gateway.start()
         assert result(gateway) == found
