@@ -192,7 +192,9 @@ class _Sender:
             (b"x-portkey-metadata", orjson.dumps(metadata)),
         ]
         try:
-            async with self._http.stream("POST", record.path, content=body, headers=fields) as response:
+            async with self._http.stream(
+                "POST", record.path_at_provider, content=body, headers=fields
+            ) as response:
                 await _read_whole(response)
         except httpx.TransportError as error:
             message = str(error) or type(error).__name__

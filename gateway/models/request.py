@@ -280,6 +280,12 @@ class RequestRecord:
         return next((name for name in models if name is not None), None)
 
     @property
+    def path_at_provider(self) -> str:
+        # Without its name, by which the caller chose it.
+        rest = self.path.removeprefix(f"/{self.provider}")
+        return rest if rest.startswith("/") else self.path
+
+    @property
     def total_tokens(self) -> int | None:
         counted = [count for count in (self.prompt_tokens, self.completion_tokens) if count is not None]
         return sum(counted) if counted else None

@@ -65,7 +65,7 @@ class RecordedAnswers:
         ):
             return False
         body = decode(payload.request_body, payload.request_headers).data
-        key = (record.method, _path_of(record), _normalised(body))
+        key = (record.method, record.path_at_provider, _normalised(body))
         found = self.by_key.setdefault(key, _Recorded(parse_object(body)))
         found.records.append(record)
         return True
@@ -95,12 +95,6 @@ class RecordedAnswers:
         named = "; ".join(nearest[:_MAX_DIFFERENCES])
         more = f"; and {len(nearest) - _MAX_DIFFERENCES} more" if len(nearest) > _MAX_DIFFERENCES else ""
         return f"{method} {path} differs from the nearest logged request: {named}{more}."
-
-
-def _path_of(record: RequestRecord) -> str:
-    # Without the name of a provider, which is the gateway's.
-    first = record.path.split("/", 2)[1:2]
-    return record.path[len(record.provider) + 1 :] if first == [record.provider] else record.path
 
 
 def _normalised(body: bytes) -> bytes:

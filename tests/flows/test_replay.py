@@ -105,6 +105,17 @@ def test_sessions_are_sent_whole_and_in_order_and_the_answers_are_compared(
     assert (replayed_again.returncode, asked(upstream)) == (0, [])
 
 
+def test_who_was_chosen_by_the_path_is_not_asked_again(
+    replayed: RunningGateway, upstream: UpstreamProcess
+) -> None:
+    with Connection(replayed.port) as caller:
+        field = b"x-session-id: by-path"
+        assert caller.call(request(b"POST", b"/one" + CHAT, JSON, field, body=body("by path"))).status == 200
+    upstream.take()
+    done = replay(replayed, "--session", "by-path")
+    assert "t: 1 pairs" in done.stdout, done.stderr
+
+
 def test_nearness_to_what_people_made_of_the_answers_is_compared(replayed: RunningGateway) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{replayed.port}") as client:
         [row, *_] = client.get("/api/v1/requests", params={"session": "s1"}).json()["data"]
