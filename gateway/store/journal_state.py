@@ -114,8 +114,10 @@ class JournalState:
 
     def is_caught_up(self) -> bool:
         words = self.words
-        return (
-            words[FIRST_WORKER + APPENDED :: WORKER_WORDS] == words[FIRST_WORKER + INGESTED :: WORKER_WORDS]
+        appended = words[FIRST_WORKER + APPENDED :: WORKER_WORDS]
+        # A worker that was killed may have appended more than it has published.
+        return appended == words[FIRST_WORKER + INGESTED :: WORKER_WORDS] or self.has_ingested(
+            self.appended()
         )
 
     def waiting_since_us(self) -> int | None:

@@ -167,6 +167,7 @@ async def test_what_a_worker_could_not_publish_before_it_died_is_stored_too(
     await recorder.close()
     ingester = await ingest_all(store, root, journal)
     assert await stored(store) == ["published", "appended"]
+    assert journal.state.is_caught_up()
     assert ingester.damaged == 1
     assert not gateway_folders(root)
 
