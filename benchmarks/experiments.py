@@ -62,7 +62,7 @@ ALIKE = (
     World("all of these", heavy=True, changes=0.5, delay=200, doubled=True, silent=True),
 )
 
-DIFFERENT = ((0.7, 0.5), (0.65, 0.5), (0.6, 0.5))
+DIFFERENT = ((0.65, 0.5), (0.6, 0.5), (0.9, 0.85))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,7 @@ def measure_experiments(say: Say, runs: int = _RUNS) -> tuple[list[FalseWinners]
             each = list(pool.map(partial(_run_alike, world), range(runs), chunksize=50))
             found, naive = (_share(sum(run[at] for run in each), runs) for at in (0, 1))
             alike.append(FalseWinners(world.name, runs, _PEOPLE, sum(run[2] for run in each), found, naive))
-        different = [
-            _measure_difference(pool, means, runs, say) for means in ((0.65, 0.5), (0.6, 0.5), (0.9, 0.85))
-        ]
+        different = [_measure_difference(pool, means, runs, say) for means in DIFFERENT]
     return alike, different
 
 
