@@ -76,8 +76,8 @@ proofs: $(DEV_STAMP)
 	KILL_ROUNDS=50 $(BIN)/pytest tests/flows/test_kill_rounds.py
 	CRASH_EXAMPLES=3000 $(BIN)/pytest --timeout 1800 tests/recording/test_crashes.py
 	HISTORIES=1000 $(BIN)/pytest --timeout 1800 tests/recording/test_journal_histories.py
-	$(BIN)/python -m benchmarks outages
-	$(BIN)/python -m benchmarks soak
+	$(BIN)/python -m benchmarks outages --contestants gateway
+	$(BIN)/python -m benchmarks soak --contestants gateway
 
 screenshots: $(DEV_STAMP)
 	$(BIN)/python -m tests.screenshots docs/images
