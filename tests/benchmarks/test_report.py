@@ -24,6 +24,7 @@ PAGES = [
         "exports.md",
         "outages.md",
         "replays.md",
+        "experiments.md",
     )
 ]
 DOCUMENT = "# Title\n\n<!-- one -->\nold\n<!-- /one -->\n\nbetween\n\n<!-- two -->\n<!-- /two -->\n"
