@@ -255,7 +255,7 @@ def test_a_tenant_changes_nothing_of_another_s_by_any_route(
 def test_no_route_that_is_about_rows_answers_without_a_key(
     house: RunningGateway, tenants: tuple[Tenant, Tenant]
 ) -> None:
-    named = {**tenants[0].named, "feedback_id": new_id(), "export_id": new_id()}
+    named = {**tenants[0].named, "feedback_id": new_id(), "export_id": new_id(), "name": "tone"}
     for method, path, _ in routes(tenants[0], "GET", "POST", "PUT", "PATCH", "DELETE"):
         if path.endswith("/tokens/{token}"):
             # The token in the path is the key.
