@@ -228,7 +228,8 @@ class Route:
     # Each request asks for these, so they are found once.
     leaves: tuple[RouteTarget, ...] = field(init=False, repr=False, compare=False)
     has_loadbalance: bool = field(init=False, repr=False, compare=False)
-    has_several_providers: bool = field(init=False, repr=False, compare=False)
+    # Providers, keys or hosts, each of which keeps state of its own.
+    has_several_accounts: bool = field(init=False, repr=False, compare=False)
     # Whether a condition asks for the body, and whether a target edits it.
     reads_params: bool = field(init=False, repr=False, compare=False)
     edits_body: bool = field(init=False, repr=False, compare=False)
@@ -240,7 +241,10 @@ class Route:
         queries = (str(condition.query) for node in strategies for condition in node.conditions)
         derived = {
             "leaves": leaves,
-            "has_several_providers": len({leaf.provider for leaf in leaves}) > 1,
+            "has_several_accounts": len(
+                {(leaf.provider, leaf.api_key, leaf.settings.custom_host) for leaf in leaves}
+            )
+            > 1,
             "has_loadbalance": any(node.mode is RouteMode.LOADBALANCE for node in strategies),
             "reads_params": any("params." in query for query in queries),
             "edits_body": any(leaf.settings.edits_body for leaf in leaves),

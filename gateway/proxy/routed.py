@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from gateway.errors import GatewayError, TooLarge, UpstreamError, UpstreamTimeout
+from gateway.errors import BadInput, GatewayError, TooLarge, UpstreamError, UpstreamTimeout
 from gateway.models.cached_answer import CacheStatus
 from gateway.models.exchange import Outcome, PayloadPolicy, RawHeaders
 from gateway.models.experiment import Unit
@@ -46,6 +46,9 @@ _TOO_MANY_REQUESTS = 429
 _QUOTA_USED_UP = re.compile(
     rb"insufficient_quota|billing_hard_limit_reached|credit balance is too low|quota_exceeded|PerDay", re.I
 )
+_TIMEOUT_FIELD = b"x-portkey-request-timeout"
+# A day has eight.
+_MAX_TIMEOUT_DIGITS = 8
 _TIMEOUT_MESSAGE = "Request exceeded the timeout sent in the request: {}ms"
 
 
@@ -88,7 +91,7 @@ class RouteAttempts:
         params = _params(call) if route.reads_params or route.has_loadbalance else {}
         walk = self._walk(call, route, params)
         first = walk.first()
-        if route.has_several_providers:
+        if route.has_several_accounts:
             walk, first = await self._where_its_state_is(call, walk, first)
         call.walk = walk
         attempt: RouteAttempt | None = first
@@ -185,7 +188,7 @@ class RouteAttempts:
             if cached is not None:
                 call.capture.route_trail = f"{call.capture.route_trail} Its answer was in the cache."
                 return _answered(cached.status, cached.headers, b""), cached, None
-        timeout_ms = attempt.target.settings.request_timeout_ms
+        timeout_ms = _header_timeout_ms(call) or attempt.target.settings.request_timeout_ms
         try:
             async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1000) as timeout:
                 response = await self.send(call, target)
@@ -265,7 +268,7 @@ def route_fields(walk: RouteWalk, cache: CacheUse | None) -> bytes:
 def needs_body(route: Route, endpoint: str) -> bool:
     """Tell whether a route must have the body whole: to edit or check it, for parameters, to know its session."""
     is_read = route.reads_params or route.has_loadbalance or route.edits_body
-    if route.has_several_providers and endpoint.startswith("responses"):
+    if route.has_several_accounts and endpoint.startswith("responses"):
         return True
     return is_read or route.has_guardrails or route.mirror is not None
 
@@ -299,6 +302,16 @@ def _units(call: Call, params: JsonObject, session: str | None) -> Mapping[Unit,
 def _add_trail(capture: Capture, walk: RouteWalk) -> None:
     if more := walk.take_trail():
         capture.route_trail = f"{capture.route_trail} {more}"
+
+
+def _header_timeout_ms(call: Call) -> int | None:
+    """Return the timeout that the caller asks for, which goes before those of targets. Raises BadInput."""
+    text = call.head.gateway_values.get(_TIMEOUT_FIELD, b"").strip()
+    if not text:
+        return None
+    if not text.isdigit() or len(text) > _MAX_TIMEOUT_DIGITS or not int(text):
+        raise BadInput("must be a number of milliseconds, such as 5000.", field=_TIMEOUT_FIELD.decode())
+    return int(text)
 
 
 def _session_value(name: str, context: ConditionContext, call: Call) -> str | None:

@@ -2,21 +2,28 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.models.exchange import value_class
 from gateway.models.route import ResponseMaker, Route, RouteTarget
-from gateway.wire.json_fields import JsonObject, object_in, objects_in, parse_object, text_in
+from gateway.wire.json_fields import JsonObject, parse_object, text_in
 
 # Responses whose targets are known without a look into the store.
 MAX_KNOWN_RESPONSES = 10_000
 
-# Names of what OpenAI's API keeps; the ids of others than responses are in no row.
+# Names of what APIs keep; the ids of others than responses are in no row.
 _IN_PATH = re.compile(
-    r"/(?:responses/(?P<response>resp_[^/?]+)|(?:conversations|files|batches|vector_stores|uploads|videos|threads)/[^/?]+)"
+    r"/(?:responses/(?P<response>resp_[^/?]+)|chat/completions/[^/?]+"
+    r"|(?:conversations|files|batches|containers|vector_stores|uploads|videos|threads|assistants|jobs)/[^/?]+)"
 )
-_IN_BODY = (b'"previous_response_id"', b'"conversation"', b'"encrypted_content"', b'"file_id"')
+# Each has one value, or a list of them, anywhere in the body.
+_PREVIOUS, _CONVERSATION, _ENCRYPTED = "previous_response_id", "conversation", "encrypted_content"
+_FILES = ("file_id", "file_ids", "input_file_id", "training_file", "validation_file", "vector_store_ids")
+_ITEM_REFERENCE = "item_reference"
+_MARKS = re.compile("|".join((_PREVIOUS, _CONVERSATION, _ENCRYPTED, _ITEM_REFERENCE, *_FILES)).encode())
+# Bodies are looked through to this depth: tools hold containers, messages parts, parts sources.
+_MAX_DEPTH = 6
 
 
 @value_class()
@@ -41,24 +48,33 @@ def read_named_state(path: str, body: object) -> NamedState | None:
     if (found := _IN_PATH.search(path)) is not None:
         response_id = found["response"]
         return NamedState("the path names what a provider keeps", response_id)
-    if not isinstance(body, bytes) or not any(mark in body for mark in _IN_BODY):
+    if not isinstance(body, bytes) or _MARKS.search(body) is None:
         return None
     params = parse_object(body)
     return None if params is None else _named_in(params)
 
 
 def _named_in(params: JsonObject) -> NamedState | None:
-    if (previous := text_in(params, "previous_response_id")) is not None:
+    if (previous := text_in(params, _PREVIOUS)) is not None:
         return NamedState("it continues a response", previous)
-    if text_in(params, "conversation") or object_in(params, "conversation"):
+    if params.get(_CONVERSATION):
         return NamedState("it continues a conversation")
-    items = [*objects_in(params, "input"), *objects_in(params, "messages")]
-    parts = [part for item in items for part in objects_in(item, "content")]
-    if any("encrypted_content" in each for each in items):
-        return NamedState("it brings reasoning that its provider encrypted")
-    if any("file_id" in each or "file_id" in object_in(each, "file") for each in parts):
-        return NamedState("it names a file")
+    for found in _objects_below(params, _MAX_DEPTH):
+        if found.get(_ENCRYPTED):
+            return NamedState("it brings reasoning that its provider encrypted")
+        if found.get("type") == _ITEM_REFERENCE:
+            return NamedState("it names an item of an earlier response")
+        if any(found.get(name) for name in _FILES):
+            return NamedState("it names a file")
     return None
+
+
+def _objects_below(value: object, depth: int) -> Iterator[JsonObject]:
+    if isinstance(value, dict):
+        yield value
+    if depth and isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _objects_below(member, depth - 1)
 
 
 async def _find_nobody(response_id: str, tenant: str | None) -> ResponseMaker | None:

@@ -214,6 +214,11 @@ def test_what_continues_a_response_goes_to_the_target_that_gave_it_and_nowhere_e
             {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
         ),
         (b"/v1/batches/batch_1/cancel", {}),
+        (b"/v1/batches", {"input_file_id": "file-1"}),
+        (b"/v1/chat/completions/chatcmpl-1", {}),
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}),
+        (RESPONSES, {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}),
+        (MESSAGES, {"messages": [{"content": [{"type": "image", "source": {"file_id": "file_1"}}]}]}),
     ],
 )
 def test_state_that_nobody_knows_goes_to_the_first_target_alone(
@@ -345,6 +350,8 @@ def test_a_target_that_does_not_begin_in_time_counts_as_408(
     gate = upstream.name()
     play(upstream, "one", READ, wait(gate), *answer(b"{}")[1:])
     answered = ask(routed, config(provider="one", request_timeout=50), traced("late"))
+    shorter = b"x-portkey-request-timeout: 40"
+    sooner = ask(routed, config(provider="one", request_timeout=60_000), shorter)
     upstream.open(gate)
     assert answered.status == 408
     error = json.loads(answered.body)["error"]
@@ -353,6 +360,10 @@ def test_a_target_that_does_not_begin_in_time_counts_as_408(
         "Request exceeded the timeout sent in the request: 50ms",
     )
     assert told(routed, "late") == [(0, "one", 408, "timeout")]
+    assert (sooner.status, b"40ms" in sooner.body) == (408, True)
+    for wrong in (b"0", b"-1", b"5s", b"9" * 30):
+        refused = ask(routed, config(provider="one"), b"x-portkey-request-timeout: " + wrong)
+        assert (refused.status, b"milliseconds" in refused.body) == (400, True)
 
 
 def test_each_target_gets_its_own_key_and_parameters_and_all_other_bytes(
