@@ -118,7 +118,7 @@ def export_command(
         seconds = _follow_seconds(query, settle)
         # Ctrl-C is the normal end.
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(_follow(url, query, output, seconds))
+            asyncio.run(follow_log(url, query, output, seconds))
     else:
         asyncio.run(_export(url, query, output, is_forced=force))
 
@@ -298,7 +298,8 @@ def _write_live(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _follow(url: str, query: ExportQuery, output: Path | None, seconds: float) -> None:
+async def follow_log(url: str, query: ExportQuery, output: Path | None, seconds: float) -> None:
+    """Write requests as they come, until it is cancelled."""
     async with (
         open_existing_store(url) as store,
         ExportReader(store).open(query, None) as file,

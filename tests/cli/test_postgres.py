@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from gateway.cli import logs
+from gateway.cli import export, logs
+from gateway.datasets.export_query import ExportQuery
 from gateway.models.feedback import FeedbackSummary
 from gateway.models.filters import NO_FILTER
-from gateway.models.request import RequestRecord
+from gateway.models.request import Facts, RequestRecord
+from gateway.query.tail import LogFrontier
 from gateway.store import open_store, requests
-from gateway.store.base import leave_encoded
+from gateway.store.base import Store, leave_encoded
 from tests.cli.command import run_gateway
 from tests.cli.conftest import Played, Run
 from tests.log_reader import eventually, wait_until_interpreted
@@ -72,6 +75,57 @@ async def test_a_row_that_appears_after_one_with_a_higher_number_is_followed_too
     await asyncio.gather(following, return_exceptions=True)
     slow.close()
     await store.close()
+
+
+async def test_a_followed_file_waits_for_a_row_that_appears_after_one_with_a_higher_number(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres.connection import SHARED, PostgresConnection
+    from gateway.store.postgres.dialect import TextPacker
+
+    store, slow = await open_store(postgres_url), PostgresConnection(postgres_url)
+    file, looks = tmp_path / "growing.jsonl", asyncio.Semaphore(0)
+    advance = LogFrontier.advance
+
+    async def counted(frontier: LogFrontier) -> None:
+        await advance(frontier)
+        looks.release()
+
+    async def is_written(expected: list[str]) -> None:
+        await asyncio.to_thread(eventually, lambda: request_ids(file) == expected)
+
+    monkeypatch.setattr(LogFrontier, "advance", counted)
+    monkeypatch.setattr(export, "POLL_SECONDS", 0.02)
+    await append_whole(store, "before")
+    following = asyncio.create_task(
+        export.follow_log(postgres_url, ExportQuery.read({"format": "jsonl"}), file, 0)
+    )
+    await is_written(["before"])
+    slow.begin(SHARED)
+    requests.ingest_exchanges(slow, TextPacker(leave_encoded), [(exchange("slow"), Facts())], 1)
+    await append_whole(store, "quick")
+    while not looks.locked():
+        await looks.acquire()
+    # Two whole looks while the earlier row cannot be seen.
+    for _ in range(3):
+        await looks.acquire()
+    slow.commit()
+    await is_written(["before", "slow", "quick"])
+
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    slow.close()
+    await store.close()
+
+
+async def append_whole(store: Store, request_id: str) -> None:
+    seqs = await store.append([exchange(request_id)])
+    await store.annotate([(seq, Facts()) for seq in seqs], 1)
+
+
+def request_ids(file: Path) -> list[str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line)["request_id"] for line in lines]
 
 
 async def eventually_shown(shown: list[str], expected: list[str]) -> None:
