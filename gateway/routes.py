@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler as AiohttpHandler
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.models.addresses import OWN_PREFIXES
 from gateway.proxy.in_flight import InFlight
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.web.endpoint import Api
 from gateway.web.middleware import AuthMiddleware, add_behind_header, error_response
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from gateway.datasets.export_format import Format, abbreviate
 from gateway.datasets.parquet import PARQUET
 from gateway.datasets.text_files import CSV, JSON_LINES
-from gateway.datasets.training import TRAINING_FORMATS
+from gateway.datasets.training_formats import TRAINING_FORMATS
 from gateway.errors import BadInput
 
 _ALL: tuple[Format, ...] = (JSON_LINES, CSV, PARQUET, *TRAINING_FORMATS)

@@ -10,7 +10,7 @@ from typing import IO
 import orjson
 from aiohttp import web
 
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.recording.capture import BodyCapture
 from gateway.web.bodies import read_chunk
 from gateway.wire.json_fields import has_too_many_values

@@ -8,7 +8,7 @@ from gateway.models.guardrails import CheckedMessage, GuardrailResult, Guardrail
 from gateway.models.quota import QuotaStatus
 from gateway.models.route import Route, RouteSettings
 from gateway.proxy.body import RequestBody
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.request_head import SortedHeaders
 from gateway.proxy.response import RelayedResponse
 from gateway.recording.capture import Capture

@@ -26,8 +26,8 @@ from gateway.proxy.call import Call
 from gateway.proxy.errors import render_error, stream_error
 from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.in_flight import InFlight
-from gateway.proxy.incoming import IncomingRequest
 from gateway.proxy.mirror import ProxyMirrors
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.response import RelayedResponse, relay_response
 from gateway.proxy.routed import RouteAttempts, needs_body, route_fields
 from gateway.recording.access_log import AccessLog

@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 
 from gateway.models.exchange import declares_stream
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.request_head import response_headers
 from gateway.recording.capture import BodyCapture
 from gateway.upstream.request import LAST_CHUNK, encode_chunk

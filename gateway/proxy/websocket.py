@@ -16,7 +16,7 @@ from gateway.models.exchange import Outcome, RawHeaders, first_value
 from gateway.models.principal import KEY_PROTOCOL, PROTOCOL_HEADER
 from gateway.proxy.call import Call
 from gateway.proxy.credentials import FindGatewayCredentials
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.request_head import response_headers
 from gateway.recording.websocket import Side, WebSocketObserver
 from gateway.routing.plan import Plan

@@ -18,7 +18,7 @@ from aiohttp.web_protocol import ERROR
 
 from gateway.errors import BadInput, HeadTooLarge
 from gateway.models.exchange import RawHeaders
-from gateway.proxy.incoming import HeaderFields, IncomingRequest, WholeBody
+from gateway.proxy.request import HeaderFields, IncomingRequest, WholeBody
 from gateway.proxy.response import RelayedResponse
 from gateway.routes import is_own_path
 from gateway.web.bodies import BodyReader

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from gateway.proxy.body import MAX_BUFFERED_BYTES, MAX_REPLAY_MEMORY_BYTES, RequestBody
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.recording.capture import BodyCapture
 
 Use = Callable[[RequestBody, BodyCapture], Awaitable[None]]

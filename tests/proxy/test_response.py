@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from gateway.models.exchange import RawHeaders
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.response import RelayedResponse, relay_response
 from gateway.recording.capture import BodyCapture
 from gateway.upstream.response import BodySink

@@ -8,7 +8,7 @@ import re
 import pytest
 from aiohttp import web
 
-from gateway.proxy.incoming import IncomingRequest
+from gateway.proxy.request import IncomingRequest
 from gateway.proxy.response import RelayedResponse
 from gateway.server.client_connection import ClientConnection
 
