@@ -7,6 +7,8 @@ from enum import StrEnum
 # Of an answer that failed a check and is delivered all the same, and of one, or a request, that is denied.
 FAILED_STATUS = 246
 DENIED_STATUS = 446
+# Of both.
+FAILED_REASON = "Hooks Failed"
 
 
 class GuardrailStage(StrEnum):
@@ -41,7 +43,7 @@ class CheckResult:
     """What one check found.
 
     Args:
-        error: why it could not be ids_by_end, which counts as a failure.
+        error: why it could not be run, which counts as a failure.
         body: what the check makes of the body.
     """
 

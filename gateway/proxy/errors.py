@@ -3,10 +3,11 @@
 import orjson
 from aiohttp import web
 
-from gateway.errors import GatewayError, UpgradeNotSupported
-from gateway.models.exchange import Identity
-from gateway.models.guardrails import DENIED_STATUS
+from gateway.errors import GatewayError, UpgradeNotSupported, UpstreamTimeout
+from gateway.models.exchange import Identity, Outcome
+from gateway.models.guardrails import DENIED_STATUS, FAILED_REASON
 from gateway.proxy.request_head import identity_fields
+from gateway.recording.capture import Capture
 from gateway.routing.guardrails import GuardrailDenied
 from gateway.web.middleware import error_headers
 
@@ -22,12 +23,20 @@ ERROR_NAMES = {
     408: ("timeout_error", "INTERNAL", "ModelTimeoutException"),
     413: ("request_too_large", "INVALID_ARGUMENT", "ValidationException"),
     429: ("rate_limit_error", "RESOURCE_EXHAUSTED", "ThrottlingException"),
-    446: ("hooks_failed", "FAILED_PRECONDITION", "ValidationException"),
+    DENIED_STATUS: ("hooks_failed", "FAILED_PRECONDITION", "ValidationException"),
     502: ("api_error", "UNAVAILABLE", "InternalServerException"),
     503: ("overloaded_error", "UNAVAILABLE", "ServiceUnavailableException"),
     504: ("timeout_error", "DEADLINE_EXCEEDED", "ModelTimeoutException"),
 }
 _OTHER_NAMES = ("api_error", "INTERNAL", "InternalServerException")
+
+
+def note_failure(capture: Capture, error: GatewayError) -> Outcome:
+    """Give an attempt the status of an error, if it has none; return how it ended."""
+    if capture.status is not None:
+        return Outcome.UPSTREAM_TRUNCATED
+    capture.status = error.status
+    return Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
 
 
 def render_error(
@@ -45,7 +54,7 @@ def render_error(
     if isinstance(error, GuardrailDenied):
         body["hook_results"] = error.hook_results
     # The standard has no reason for it.
-    reason = "Hooks Failed" if error.status == DENIED_STATUS else None
+    reason = FAILED_REASON if error.status == DENIED_STATUS else None
     response = web.Response(
         status=error.status,
         reason=reason,

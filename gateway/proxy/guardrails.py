@@ -14,6 +14,7 @@ import structlog
 from gateway.errors import BadInput, TooLarge
 from gateway.models.exchange import Exchange, Outcome, RawHeaders, declares_stream, first_value, is_model_call
 from gateway.models.guardrails import (
+    FAILED_REASON,
     FAILED_STATUS,
     CheckedMessage,
     Guardrail,
@@ -39,7 +40,6 @@ from gateway.wire.json_members import edit_members
 log = structlog.get_logger("gateway.proxy")
 
 _TOO_LONG = f"it is longer than {bodies.MAX_ROUTED_BYTES:,} bytes"
-_FAILED_REASON = b"Hooks Failed"
 _STRICT = b"x-portkey-strict-open-ai-compliance"
 
 _INPUT, _OUTPUT = GuardrailStage.INPUT, GuardrailStage.OUTPUT
@@ -104,7 +104,7 @@ class ProxyGuardrails:
                 held.close()
                 raise
         if guarded.has_failed:
-            held.status, held.reason = FAILED_STATUS, _FAILED_REASON
+            held.status, held.reason = FAILED_STATUS, FAILED_REASON.encode()
             call.capture.status = FAILED_STATUS
         return held
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from gateway.errors import UpstreamError, UpstreamTimeout
+from gateway.errors import UpstreamError
 from gateway.models.exchange import Exchange, Identity, Outcome, PayloadPolicy, is_model_call
 from gateway.models.ids import content_id, new_id
 from gateway.models.route import MIRROR_OF, Mirror
 from gateway.proxy.call import Call
+from gateway.proxy.errors import note_failure
 from gateway.recording.capture import Capture
 from gateway.routing.plan import Target
 from gateway.routing.providers import Provider
@@ -120,7 +121,6 @@ class ProxyMirrors:
         try:
             response = await self.send(shadow, target)
             try:
-                outcome = Outcome.UPSTREAM_TRUNCATED
                 while piece := await response.read():
                     capture.response_body.add(piece)
                     if response.is_finished():
@@ -128,17 +128,11 @@ class ProxyMirrors:
                 outcome, message = Outcome.COMPLETE, ""
             finally:
                 response.close()
-        except asyncio.CancelledError:
-            outcome = Outcome.GATEWAY_ERROR
-            raise
         except UpstreamError as error:
             message = str(error)
-            if capture.status is None:
-                capture.status = error.status
-                is_late = isinstance(error, UpstreamTimeout)
-                outcome = Outcome.TIMEOUT if is_late else Outcome.UPSTREAM_ERROR
+            outcome = note_failure(capture, error)
         except Exception as error:
-            outcome, message = Outcome.GATEWAY_ERROR, repr(error)
+            message = repr(error)
             log.exception("a request could not be mirrored", request_id=capture.identity.request_id)
         finally:
             self._bytes -= size_bytes

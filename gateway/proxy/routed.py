@@ -14,6 +14,7 @@ from gateway.models.guardrails import FAILED_STATUS
 from gateway.models.route import ConditionContext, Route, RouteTarget
 from gateway.proxy import body as bodies
 from gateway.proxy.call import CacheUse, Call
+from gateway.proxy.errors import note_failure
 from gateway.proxy.guardrails import ProxyGuardrails
 from gateway.proxy.held_response import HeldResponse
 from gateway.recording.capture import Capture
@@ -21,7 +22,7 @@ from gateway.routing.affinity import SessionAffinity
 from gateway.routing.breaker import Breakers
 from gateway.routing.guardrails import GuardrailDenied
 from gateway.routing.plan import Target
-from gateway.routing.provider_state import ProviderState, read_named_state
+from gateway.routing.provider_state import NamedState, ProviderState, read_named_state
 from gateway.routing.providers import Provider
 from gateway.routing.retry import retry_headers
 from gateway.routing.walk import (
@@ -90,11 +91,15 @@ class RouteAttempts:
         """Return the response that the caller gets. Raises what the last attempt raises, and BadInput."""
         params = _params(call) if route.reads_params or route.has_loadbalance else {}
         walk = self._walk(call, route, params)
-        first = walk.first()
+        named = None
         if route.has_several_accounts:
-            walk, first = await self._where_its_state_is(call, walk, first)
+            named = read_named_state(call.request.raw_path, call.content)
+        attempt: RouteAttempt | None
+        if named is None:
+            attempt = walk.first()
+        else:
+            walk, attempt = await self._stay(call, walk, named)
         call.walk = walk
-        attempt: RouteAttempt | None = first
         original = call.content
         while attempt is not None:
             self._begin(call, walk, attempt, original)
@@ -126,17 +131,13 @@ class RouteAttempts:
         choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call), units)
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
 
-    async def _where_its_state_is(
-        self, call: Call, walk: RouteWalk, first: RouteAttempt
-    ) -> tuple[RouteWalk, RouteAttempt]:
-        """Return the walk as it is, or one to a target alone which has what the request names."""
-        named = read_named_state(call.request.raw_path, call.content)
-        if named is None:
-            return walk, first
+    async def _stay(self, call: Call, walk: RouteWalk, named: NamedState) -> tuple[RouteWalk, RouteAttempt]:
+        """Return a walk to the one target that has what a request names, or would have got it first."""
         target = await self.state.find_target(walk.route, named, call.capture.tenant)
         why = f"{named.what}, which this target gave"
         if target is None:
-            target, why = first.target, f"{named.what}, so no other target is tried"
+            # Only now, as a walk that begins may begin the probe of a breaker.
+            target, why = walk.first().target, f"{named.what}, so no other target is tried"
         staying = replace(walk, route=replace(walk.route, root=target))
         staying.variant = walk.variant
         return staying, staying.first(f"{why}: {target.label}")
@@ -245,11 +246,8 @@ class RouteAttempts:
             return
         if isinstance(error, GuardrailDenied):
             call.capture.status, how = error.status, Outcome.GATEWAY_ERROR
-        elif call.capture.status is None:
-            call.capture.status = error.status
-            how = Outcome.TIMEOUT if isinstance(error, UpstreamTimeout) else Outcome.UPSTREAM_ERROR
         else:
-            how = Outcome.UPSTREAM_TRUNCATED
+            how = note_failure(call.capture, error)
         await self.end_attempt(call, how, str(error))
 
 

@@ -9,6 +9,7 @@ from gateway.errors import BadInput, GatewayError
 from gateway.models.clock import now_us
 from gateway.models.exchange import RawHeaders, first_value
 from gateway.models.guardrails import (
+    DENIED_STATUS,
     CheckedMessage,
     CheckResult,
     Guardrail,
@@ -39,7 +40,7 @@ _MAX_GRADE = 10
 _Warn = Callable[[str, str], None]
 
 
-class GuardrailDenied(GatewayError, status=446, code="hooks_failed"):
+class GuardrailDenied(GatewayError, status=DENIED_STATUS, code="hooks_failed"):
     """A guardrail refused a request, or its answer; `hook_results` are those of all."""
 
     def __init__(self, message: str, hook_results: Mapping[str, Any]) -> None:
