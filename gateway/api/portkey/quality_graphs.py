@@ -166,7 +166,7 @@ ERROR_GRAPHS = (
     ),
     graphs.GraphSpec(
         "graphs/requests/rescued", "Rescued requests over time",
-        "Requests that succeeded after an earlier attempt failed; those rescued by a fallback count as `retry` too.",
+        "Requests that succeeded on a later attempt; those that a fallback rescued count as `retry` too.",
         graphs.Graph[RescuedTotals, Rescued],
         graphs.over_time(
             lambda metrics, query: metrics.usage_by_value_over_time(query, "attempt"), _rescued_fields,
