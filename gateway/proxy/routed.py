@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from gateway.errors import BadInput, GatewayError, TooLarge, UpstreamError, UpstreamTimeout
@@ -90,16 +90,12 @@ class RouteAttempts:
     async def first_response(self, call: Call, route: Route) -> Response:
         """Return the response that the caller gets. Raises what the last attempt raises, and BadInput."""
         params = _params(call) if route.reads_params or route.has_loadbalance else {}
-        walk = self._walk(call, route, params)
+        walk = call.walk = self._walk(call, route, params)
         named = None
         if route.has_several_accounts:
             named = read_named_state(call.request.raw_path, call.content)
         attempt: RouteAttempt | None
-        if named is None:
-            attempt = walk.first()
-        else:
-            walk, attempt = await self._stay(call, walk, named)
-        call.walk = walk
+        attempt = walk.first() if named is None else await self._stay(call, walk, named)
         original = call.content
         while attempt is not None:
             self._begin(call, walk, attempt, original)
@@ -131,16 +127,14 @@ class RouteAttempts:
         choice = BySession(self.affinity, session, lambda name: _session_value(name, context, call), units)
         return RouteWalk(route, context, choice=choice, lets_through=self.breakers.lets_through)
 
-    async def _stay(self, call: Call, walk: RouteWalk, named: NamedState) -> tuple[RouteWalk, RouteAttempt]:
-        """Return a walk to the one target that has what a request names, or would have got it first."""
+    async def _stay(self, call: Call, walk: RouteWalk, named: NamedState) -> RouteAttempt:
+        """Return the first attempt at the one target that has what a request names, or is asked first."""
         target = await self.state.find_target(walk.route, named, call.capture.tenant)
         why = f"{named.what}, which this target gave"
         if target is None:
             # Only now, as a walk that begins may begin the probe of a breaker.
             target, why = walk.first().target, f"{named.what}, so no other target is tried"
-        staying = replace(walk, route=replace(walk.route, root=target))
-        staying.variant = walk.variant
-        return staying, staying.first(f"{why}: {target.label}")
+        return walk.first_at(target, f"{why}: {target.label}")
 
     def _begin(self, call: Call, walk: RouteWalk, attempt: RouteAttempt, original: object) -> None:
         """Make the call that of the attempt: its provider, and its body as the target wants it."""

@@ -172,9 +172,19 @@ class RouteWalk:
     _steps: _Steps | None = field(default=None, init=False)
     _shown: int = field(default=0, init=False)
 
-    def first(self, why: str = "") -> RouteAttempt:
-        """Return the first attempt, made for a reason. Raises BadInput where no condition holds."""
-        self._steps = self._node(self.route.root, why, has_successor=False)
+    def first(self) -> RouteAttempt:
+        """Return the first attempt. Raises BadInput where no condition holds."""
+        self._steps = self._node(self.route.root, "", has_successor=False)
+        return self._note(next(self._steps))
+
+    def first_at(self, target: RouteTarget, why: str) -> RouteAttempt:
+        """Return the first attempt of a walk to one target alone, for a reason."""
+        root = self.route.root
+        if isinstance(root, RouteStrategy) and root.experiment is not None and self.variant is None:
+            # Results are of those who were assigned, whichever target answers them.
+            self._assign(root)
+        self.trail.clear()
+        self._steps = self._target(target, why, has_successor=False)
         return self._note(next(self._steps))
 
     def following(self, outcome: AttemptOutcome) -> RouteAttempt | None:
@@ -233,9 +243,7 @@ class RouteWalk:
     def _loadbalance(self, node: RouteStrategy, why: str, *, has_successor: bool) -> _Steps:
         if node.experiment is not None:
             # Whatever its health: results are of those who were assigned to it.
-            variant, how, self.experiment = self.choice.assign(node)
-            self.variant = variant.name
-            reason = f"{variant.label} {how}"
+            variant, reason = self._assign(node)
             return (yield from self._node(variant, reason, has_successor=has_successor))
         chosen, how = self.choice.choose(node)
         left = node
@@ -251,6 +259,12 @@ class RouteWalk:
         if not outcome.is_success and not outcome.is_final:
             self.choice.leave(node, chosen)
         return outcome
+
+    def _assign(self, node: RouteStrategy) -> tuple[RouteNode, str]:
+        """Return the variant of the request, and why it is that."""
+        variant, how, self.experiment = self.choice.assign(node)
+        self.variant = variant.name
+        return variant, f"{variant.label} {how}"
 
     def _is_left_out(self, node: RouteNode) -> bool:
         if not isinstance(node, RouteTarget) or self.lets_through(node):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import BadInput
-from gateway.models.route import ConditionContext
+from gateway.models.route import ConditionContext, RouteTarget
 from gateway.routing.portkey_config import parse_config
 from gateway.routing.walk import TIMED_OUT, UNREACHABLE, AttemptOutcome, RouteAttempt, RouteWalk
 
@@ -80,3 +80,24 @@ def test_targets_are_drawn_in_proportion_to_weights_with_fractions() -> None:
     assert drawn["c"] == 0
     # Six standard deviations.
     assert all(abs(drawn[name] - 4000 * weight) < 6 * 32 for name, weight in weights.items())
+
+
+def test_a_walk_to_one_target_asks_no_breaker_goes_on_to_no_other_and_is_in_its_experiment() -> None:
+    variants = [
+        {"name": "plain", "strategy": {"mode": "fallback"}, "targets": [{"provider": "a"}, {"provider": "b"}]},
+        {"name": "warm", "provider": "c"},
+    ]
+    route = parse_config({"experiment": {"variants": variants}}, "routes.tone")
+    asked: list[RouteTarget] = []
+
+    def lets_through(target: RouteTarget) -> bool:
+        asked.append(target)
+        return True
+
+    walk = RouteWalk(route, ConditionContext(), lets_through=lets_through)
+    kept = route.leaves[1]
+    attempt = walk.first_at(kept, "it keeps what the request names")
+    assert (attempt.target, attempt.is_last, asked) == (kept, True, [])
+    assert walk.take_trail() == "it keeps what the request names."
+    assert (walk.experiment, walk.variant in ("plain", "warm")) == ("tone@1", True)
+    assert walk.following(outcome(503)) is None
