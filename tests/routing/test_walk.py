@@ -84,7 +84,11 @@ def test_targets_are_drawn_in_proportion_to_weights_with_fractions() -> None:
 
 def test_a_walk_to_one_target_asks_no_breaker_goes_on_to_no_other_and_is_in_its_experiment() -> None:
     variants = [
-        {"name": "plain", "strategy": {"mode": "fallback"}, "targets": [{"provider": "a"}, {"provider": "b"}]},
+        {
+            "name": "plain",
+            "strategy": {"mode": "fallback"},
+            "targets": [{"provider": "a"}, {"provider": "b"}],
+        },
         {"name": "warm", "provider": "c"},
     ]
     route = parse_config({"experiment": {"variants": variants}}, "routes.tone")
